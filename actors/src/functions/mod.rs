@@ -1,0 +1,326 @@
+//! Calls: who serves a function, how to reach them, and where the answer goes.
+//!
+//! The tables stand behind locks and not in an actor of their own: a worker that registers a function and calls it next must find it,
+//! also from the store's thread, and a call then takes one hop to the worker that serves it instead of two. The invocations in flight
+//! and their time-outs belong to that worker's session, which is an actor and ends them when it ends. No lock is held while anything waits.
+
+pub mod engine;
+pub mod table;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::{Addr, Message, Recipient};
+use bytes::Bytes;
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+
+use crate::clock::Millis;
+use crate::error::{self, CallError, Outcome, Output};
+use crate::ids::SocketId;
+use crate::json::Json;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::store::input;
+use crate::trigger::Triggers;
+use crate::trigger::table::TriggerTable;
+use crate::wire::worker::Trace;
+use table::{FunctionTable, Overrides};
+
+/// A connected worker, as everybody else sees it.
+#[derive(Debug)]
+pub struct Worker {
+    /// Its name on the wire, a UUID.
+    pub id: String,
+    /// What it must show to take over from this connection.
+    pub reattach_token: String,
+    /// Its socket.
+    pub socket: SocketId,
+    /// Its address, without the port.
+    pub address: String,
+    /// When it connected.
+    pub connected_at: Millis,
+    /// What it told of itself with `engine::workers::register`.
+    pub details: RwLock<serde_json::Map<String, serde_json::Value>>,
+    /// Calls under way at this worker, those on their way to it included.
+    pub in_flight: AtomicUsize,
+    /// Reaches its session.
+    pub session: Recipient<ToWorker>,
+}
+
+/// What a worker's session receives from others.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum ToWorker {
+    /// Call a function of this worker.
+    Invoke(Invoke),
+    /// Calls of this worker ended.
+    Answers(Vec<Answer>),
+    /// Send this frame.
+    Push(Bytes),
+    /// Somebody else took over; close.
+    Evict(oneshot::Sender<()>),
+}
+
+/// A call on its way to the worker that serves it.
+#[derive(Debug)]
+pub struct Invoke {
+    /// The function.
+    pub function_id: Box<str>,
+    /// Its input.
+    pub data: Json,
+    /// What the caller sent along.
+    pub trace: Trace,
+    /// Who waits for the result.
+    pub reply: ReplyTo,
+    /// How long the worker may take.
+    pub timeout: Duration,
+}
+
+/// The end of a call, for the worker that made it.
+#[derive(Debug)]
+pub struct Answer {
+    /// The caller's own name for the call.
+    pub invocation_id: Box<str>,
+    /// The function it called.
+    pub function_id: Box<str>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Trace context to send back.
+    pub trace: Trace,
+}
+
+/// Who waits for the result of a call.
+#[derive(Debug)]
+pub enum ReplyTo {
+    /// Nobody; the result is dropped.
+    Nobody,
+    /// A worker that made the call.
+    Worker(Caller),
+    /// Somebody in this process.
+    Once(oneshot::Sender<Outcome>),
+}
+
+/// A worker that waits for a result.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its socket.
+    pub socket: SocketId,
+    /// Reaches its session.
+    pub session: Recipient<ToWorker>,
+    /// Its name for the call.
+    pub invocation_id: Box<str>,
+    /// The function it called.
+    pub function_id: Box<str>,
+    /// The trace context of the call.
+    pub trace: Trace,
+}
+
+impl ReplyTo {
+    /// Hands the result to whoever waits.
+    pub fn send(self, outcome: Outcome) {
+        self.send_traced(outcome, None);
+    }
+
+    /// The same with the trace context that the called worker sent.
+    pub fn send_traced(self, outcome: Outcome, trace: Option<Trace>) {
+        match self {
+            Self::Nobody => {
+                if let Err(error) = outcome {
+                    tracing::debug!(code = %error.code, "call without a reply failed");
+                }
+            }
+            Self::Worker(caller) => {
+                let session = caller.session.clone();
+                session.do_send(ToWorker::Answers(vec![caller.answer(outcome, trace)]));
+            }
+            // Whoever waited may have given up; then nobody wants the result.
+            Self::Once(sender) => drop(sender.send(outcome)),
+        }
+    }
+
+    /// The function that was called, where a worker waits.
+    #[must_use]
+    pub fn caller(&self) -> Option<SocketId> {
+        match self {
+            Self::Worker(caller) => Some(caller.socket),
+            _ => None,
+        }
+    }
+}
+
+impl Caller {
+    /// The message that ends the call.
+    #[must_use]
+    pub fn answer(self, outcome: Outcome, trace: Option<Trace>) -> Answer {
+        let mut trace = trace.filter(|trace| trace.traceparent.is_some() || trace.baggage.is_some()).unwrap_or(self.trace);
+        trace.metadata = None;
+        Answer { invocation_id: self.invocation_id, function_id: self.function_id, outcome, trace }
+    }
+}
+
+/// What all actors of one system share: settings, the tables, and the way to the store and the trigger dispatcher.
+#[derive(Debug)]
+pub struct Registry {
+    /// Limits and behaviour.
+    pub settings: Settings,
+    /// Functions and their owners.
+    pub functions: RwLock<FunctionTable<Arc<Worker>>>,
+    /// Triggers, trigger types and their owners.
+    pub triggers: RwLock<TriggerTable<Arc<Worker>>>,
+    /// Connected workers by id.
+    pub workers: RwLock<HashMap<String, Arc<Worker>>>,
+    /// Streams with an override, so that the store looks into the table only where there is one.
+    overridden: AtomicUsize,
+    actors: OnceLock<Actors>,
+}
+
+#[derive(Debug)]
+struct Actors {
+    store: Addr<Store>,
+    triggers: Addr<Triggers>,
+}
+
+/// The functions that Weir serves itself begin with one of these and cannot be registered, stream overrides apart.
+#[must_use]
+pub fn is_reserved(id: &str) -> bool {
+    (id.starts_with("stream::") && input::FUNCTIONS.contains(&id)) || id.starts_with("engine::")
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            functions: RwLock::default(),
+            triggers: RwLock::default(),
+            workers: RwLock::default(),
+            overridden: AtomicUsize::new(0),
+            actors: OnceLock::new(),
+        })
+    }
+
+    /// Tells where the actors are; later calls change nothing.
+    pub(crate) fn set_actors(&self, store: Addr<Store>, triggers: Addr<Triggers>) {
+        drop(self.actors.set(Actors { store, triggers }));
+    }
+
+    /// The store; `None` before the system runs.
+    #[must_use]
+    pub fn store(&self) -> Option<&Addr<Store>> {
+        self.actors.get().map(|actors| &actors.store)
+    }
+
+    /// The trigger dispatcher; `None` before the system runs.
+    #[must_use]
+    pub fn dispatcher(&self) -> Option<&Addr<Triggers>> {
+        self.actors.get().map(|actors| &actors.triggers)
+    }
+
+    /// Which functions of `stream` are overridden.
+    #[must_use]
+    pub fn overrides(&self, stream: &str) -> Overrides {
+        if self.overridden.load(Ordering::Acquire) == 0 {
+            return Overrides::default();
+        }
+        self.functions.read().overrides(stream)
+    }
+
+    /// Registers a function of `worker`.
+    pub fn register_function(&self, id: &str, worker: &Arc<Worker>, info: table::FunctionInfo) {
+        let entry = table::Entry { owner: worker.socket, handle: worker.clone(), info: Arc::new(info) };
+        let mut functions = self.functions.write();
+        functions.register(id, entry);
+        self.overridden.store(functions.overridden_streams(), Ordering::Release);
+    }
+
+    /// Ends the registration of a function by `owner`.
+    pub fn unregister_function(&self, id: &str, owner: SocketId) {
+        let mut functions = self.functions.write();
+        functions.unregister(id, owner);
+        self.overridden.store(functions.overridden_streams(), Ordering::Release);
+    }
+
+    /// The socket of the worker that serves `id`.
+    #[must_use]
+    pub fn owner_of(&self, id: &str) -> Option<SocketId> {
+        self.functions.read().get(id).map(|entry| entry.owner)
+    }
+
+    /// Calls `id` at the worker that serves it; every failure goes to `call.reply`.
+    pub fn invoke(&self, call: Invoke) {
+        let (worker, http) = match self.functions.read().get(&call.function_id) {
+            Some(entry) => (entry.handle.clone(), entry.info.http),
+            None => return call.reply.send(Err(CallError::function_not_found(&call.function_id))),
+        };
+        if http {
+            let text = format!("function '{}' is registered with an HTTP address; Weir calls functions of connected workers only", call.function_id);
+            return call.reply.send(Err(CallError::new(error::FUNCTION_NOT_INVOKABLE, text)));
+        }
+        let limit = self.settings.worker.max_invocations;
+        if worker.in_flight.fetch_add(1, Ordering::Relaxed) >= limit {
+            worker.in_flight.fetch_sub(1, Ordering::Relaxed);
+            let text = format!("{limit} calls are under way at the worker that serves '{}'; call again later", call.function_id);
+            return call.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+        }
+        // Unbounded as far as actix goes; the count above is the bound.
+        worker.session.do_send(ToWorker::Invoke(call));
+    }
+
+    /// Calls any function, built-in ones included, for somebody who is no worker, and waits for the result.
+    ///
+    /// # Errors
+    /// What the function failed with, or `invocation_timeout`.
+    pub async fn call(&self, function_id: &str, data: Json, timeout: Duration) -> Outcome {
+        let (sender, receiver) = oneshot::channel();
+        let reply = ReplyTo::Once(sender);
+        if function_id.starts_with("engine::") {
+            engine::call(self, function_id, None, &data, reply);
+        } else if let Some(parsed) = input::parse(function_id, data.as_bytes(), &self.settings) {
+            match (parsed, self.store()) {
+                (Ok(op), Some(store)) => {
+                    let submit = crate::store::Submit { op, reply };
+                    if store.try_send(submit).is_err() {
+                        return Err(CallError::new(error::OVERLOADED, "the store is behind; call again later"));
+                    }
+                }
+                (Err(error), _) => return Err(error),
+                (Ok(_), None) => return Err(stopped(function_id)),
+            }
+        } else {
+            self.invoke(Invoke { function_id: function_id.into(), data, trace: Trace::default(), reply, timeout });
+        }
+        match tokio::time::timeout(timeout, receiver).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(stopped(function_id)),
+            Err(_) => Err(timed_out(function_id, timeout)),
+        }
+    }
+
+    /// The connected worker with that id.
+    #[must_use]
+    pub fn worker(&self, id: &str) -> Option<Arc<Worker>> {
+        self.workers.read().get(id).cloned()
+    }
+}
+
+/// The worker that served the call went away.
+pub(crate) fn stopped(function_id: &str) -> CallError {
+    CallError::new(error::INVOCATION_STOPPED, format!("the worker that serves '{function_id}' disconnected before it answered"))
+}
+
+/// The worker that serves the call took too long.
+pub(crate) fn timed_out(function_id: &str, timeout: Duration) -> CallError {
+    CallError::new(error::INVOCATION_TIMEOUT, format!("function '{function_id}' did not answer within {} ms", timeout.as_millis()))
+}
+
+/// The value of an outcome, `null` where it has none.
+pub(crate) fn value_or_null(outcome: Outcome) -> Result<Json, CallError> {
+    outcome.map(|output| match output {
+        Output::Absent => Json::NULL,
+        output => output.into_json(),
+    })
+}

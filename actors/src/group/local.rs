@@ -1,0 +1,73 @@
+//! What the sessions and groups of one arbiter share: plain tables, because they share its thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::{Actor, Addr};
+
+use super::{Close, Group};
+use crate::functions::Registry;
+use crate::ids::{GroupKey, SocketId};
+use crate::session::outbox::OutboxRef;
+
+/// The tables of one arbiter.
+pub struct Local {
+    /// What the whole system shares.
+    pub registry: Arc<Registry>,
+    groups: RefCell<HashMap<GroupKey, Entry>>,
+    outboxes: RefCell<HashMap<SocketId, OutboxRef>>,
+}
+
+struct Entry {
+    group: Addr<Group>,
+    subscriptions: usize,
+}
+
+impl Local {
+    /// Empty tables.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>) -> Rc<Self> {
+        Rc::new(Self { registry, groups: RefCell::default(), outboxes: RefCell::default() })
+    }
+
+    /// Makes a socket's outbox known to groups.
+    pub fn add(&self, socket: SocketId, outbox: OutboxRef) {
+        self.outboxes.borrow_mut().insert(socket, outbox);
+    }
+
+    /// Forgets a socket's outbox.
+    pub fn remove(&self, socket: SocketId) {
+        self.outboxes.borrow_mut().remove(&socket);
+    }
+
+    /// The outbox of a socket of this arbiter.
+    #[must_use]
+    pub fn outbox(&self, socket: SocketId) -> Option<OutboxRef> {
+        self.outboxes.borrow().get(&socket).cloned()
+    }
+
+    /// Counts one more subscription of `key` and returns the group's actor, which is started for the first.
+    ///
+    /// Counted here and not in the actor's mailbox, so that a group is never closed while a subscription is on its way to it.
+    pub fn enter(self: &Rc<Self>, key: &GroupKey) -> Addr<Group> {
+        let mut groups = self.groups.borrow_mut();
+        let entry = groups
+            .entry(key.clone())
+            .or_insert_with(|| Entry { group: Group::new(key.clone(), self.clone()).start(), subscriptions: 0 });
+        entry.subscriptions += 1;
+        entry.group.clone()
+    }
+
+    /// Counts one subscription of `key` less; the last one closes the group's actor.
+    pub fn exit(&self, key: &GroupKey) {
+        let mut groups = self.groups.borrow_mut();
+        let Some(entry) = groups.get_mut(key) else { return };
+        entry.subscriptions -= 1;
+        if entry.subscriptions == 0 {
+            entry.group.do_send(Close);
+            groups.remove(key);
+        }
+    }
+}

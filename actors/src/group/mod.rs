@@ -1,0 +1,214 @@
+//! A group on one arbiter: its subscriber set, and the changes on their way to it.
+//!
+//! - *Owns* the subscribers of the group among the sockets of this arbiter.
+//! - *Receives* [`Feed`] from the store; [`Subscribe`], [`Unsubscribe`], [`Gone`], [`Drained`] and [`Close`] from sessions of the same thread.
+//! - *Sends* `Watch`, `TakeSnapshot` and `Unwatch` to the store; pushes frames straight into outboxes, without a message per subscriber.
+//! - *Bounded by* [`MAILBOX`] batches from the store; when it is full the store drops what follows and sends one `Resync`.
+
+pub mod local;
+pub mod roster;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+
+use crate::change::{Change, Snapshot};
+use crate::error::{CallError, CloseCode};
+use crate::ids::{GroupKey, SocketId};
+use crate::session::outbox::OutboxRef;
+use crate::store::interest::LinkId;
+use crate::store::{TakeSnapshot, Unwatch, Watch};
+use crate::wire::subscriber::Address;
+use local::Local;
+use roster::{Roster, Scope};
+
+/// Batches that may wait for a group.
+pub const MAILBOX: usize = 1_024;
+
+/// What the store sends to a group, in the order of the group.
+#[derive(Message, Debug, Clone)]
+#[rtype(result = "()")]
+pub enum Feed {
+    /// Changes, oldest first.
+    Changes(Arc<[Arc<Change>]>),
+    /// The state that was asked for.
+    Snapshot {
+        /// Which request this answers.
+        request: u64,
+        /// The state, or why it could not be read.
+        result: Result<Arc<Snapshot>, CallError>,
+    },
+    /// Changes were left out.
+    Resync,
+}
+
+/// A socket of this arbiter subscribes.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// The socket.
+    pub socket: SocketId,
+    /// Its name for the subscription.
+    pub subscription_id: Box<str>,
+    /// What to.
+    pub scope: Scope,
+}
+
+/// A subscription ends.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Unsubscribe {
+    /// The socket.
+    pub socket: SocketId,
+    /// Its name for the subscription.
+    pub subscription_id: Box<str>,
+}
+
+/// The queue of a socket that was full has room again.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Drained(pub SocketId);
+
+/// Nobody subscribes any more.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Close;
+
+/// See the [module](self).
+pub struct Group {
+    key: GroupKey,
+    address: Address,
+    link: LinkId,
+    local: Rc<Local>,
+    roster: Roster<OutboxRef>,
+}
+
+impl Group {
+    /// The group `key` on the arbiter of `local`.
+    #[must_use]
+    pub fn new(key: GroupKey, local: Rc<Local>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let address = Address::new(&key);
+        Self { key, address, link: NEXT.fetch_add(1, Ordering::Relaxed), local, roster: Roster::default() }
+    }
+
+    fn ask(&mut self) {
+        if let Some(wanted) = self.roster.wanted() {
+            let request = TakeSnapshot {
+                group: self.key.clone(),
+                link: self.link,
+                request: wanted.request,
+                whole: wanted.whole,
+                items: wanted.items,
+            };
+            // Not refused by a full mailbox: at most one per group is under way.
+            if let Some(store) = self.local.registry.store() {
+                store.do_send(request);
+            }
+        }
+    }
+
+    fn wait_for(&self, full: &[SocketId], ctx: &Context<Self>) {
+        for socket in full {
+            tracing::debug!(stream = self.key.stream(), group = self.key.group(), session = %socket, "outbox is full; the subscriber will be resynced");
+            if let Some(outbox) = self.local.outbox(*socket) {
+                outbox.when_drained(ctx.address().recipient());
+            }
+        }
+    }
+}
+
+impl Actor for Group {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        if let Some(store) = self.local.registry.store() {
+            store.do_send(Watch { group: self.key.clone(), link: self.link, to: ctx.address().recipient() });
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        if let Some(store) = self.local.registry.store() {
+            store.do_send(Unwatch { group: self.key.clone(), link: self.link });
+        }
+    }
+}
+
+impl Handler<Feed> for Group {
+    type Result = ();
+
+    fn handle(&mut self, feed: Feed, ctx: &mut Self::Context) {
+        let full = match feed {
+            Feed::Changes(changes) => self.roster.changes(&changes),
+            Feed::Snapshot { request, result: Ok(snapshot) } => self.roster.snapshot(request, &snapshot, &self.address),
+            Feed::Snapshot { request, result: Err(error) } => {
+                tracing::warn!(stream = self.key.stream(), group = self.key.group(), code = %error.code, %error, "the group could not be read");
+                for socket in self.roster.failed(request) {
+                    if let Some(outbox) = self.local.outbox(socket) {
+                        outbox.close(CloseCode::Internal);
+                    }
+                }
+                Vec::new()
+            }
+            Feed::Resync => {
+                self.roster.resync();
+                Vec::new()
+            }
+        };
+        self.wait_for(&full, ctx);
+        self.ask();
+    }
+}
+
+impl Handler<Subscribe> for Group {
+    type Result = ();
+
+    fn handle(&mut self, message: Subscribe, ctx: &mut Self::Context) {
+        // The socket may have gone since; then its end has passed here already, or will.
+        if let Some(outbox) = self.local.outbox(message.socket) {
+            self.roster.join(message.socket, outbox, message.subscription_id, message.scope);
+            // All who join in this turn share one snapshot.
+            ctx.notify(Ask);
+        }
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ask;
+
+impl Handler<Ask> for Group {
+    type Result = ();
+
+    fn handle(&mut self, _: Ask, _: &mut Self::Context) {
+        self.ask();
+    }
+}
+
+impl Handler<Unsubscribe> for Group {
+    type Result = ();
+
+    fn handle(&mut self, message: Unsubscribe, _: &mut Self::Context) {
+        self.roster.leave(message.socket, &message.subscription_id);
+    }
+}
+
+impl Handler<Drained> for Group {
+    type Result = ();
+
+    fn handle(&mut self, Drained(socket): Drained, _: &mut Self::Context) {
+        self.roster.drained(socket);
+        self.ask();
+    }
+}
+
+impl Handler<Close> for Group {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

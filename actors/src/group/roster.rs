@@ -1,0 +1,401 @@
+//! Who subscribes to a group on this arbiter, and what each of them gets. No actor, no socket.
+//!
+//! A socket may have several subscriptions, to the whole group and to items; it gets one copy of a change however many of them match.
+//! While one of its subscriptions waits for its `sync`, the socket is *held*: changes are kept aside for it, and when the snapshot at
+//! position S comes, it gets the changes up to S that its older subscriptions match, the `sync`, and then every change after S.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::change::{Change, GroupView, Snapshot};
+use crate::ids::{Name, SocketId};
+use crate::wire::subscriber::Address;
+
+/// Changes kept aside for held sockets; more than this, and they are dropped for another snapshot.
+const KEPT_CHANGES: usize = 4_096;
+/// The same in bytes of frames.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// What is subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Every item of the group.
+    Group,
+    /// One item.
+    Item(Name),
+}
+
+/// Where frames for one socket go.
+pub trait Sink: Clone {
+    /// Queues a frame; false where the queue is full, and the frame was not taken.
+    fn push(&self, frame: &Bytes) -> bool;
+}
+
+#[derive(Debug)]
+struct Member<S> {
+    sink: S,
+    subscriptions: Vec<Subscription>,
+    /// Its queue was full; it waits to be told that the queue has drained.
+    lagging: bool,
+    /// How many of the kept changes it got before it was held.
+    seen: usize,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    id: Box<str>,
+    scope: Scope,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waits for a snapshot to be asked for.
+    Joining,
+    /// Waits for the snapshot that was asked for.
+    Asked,
+    /// Gets changes.
+    Active,
+}
+
+impl<S> Member<S> {
+    fn is_held(&self) -> bool {
+        self.lagging || self.subscriptions.iter().any(|subscription| subscription.state != State::Active)
+    }
+}
+
+/// A snapshot to ask the store for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Comes back with the snapshot.
+    pub request: u64,
+    /// Whether all items are wanted.
+    pub whole: bool,
+    /// The items that are wanted by name.
+    pub items: Vec<Name>,
+}
+
+/// The subscribers of one group on one arbiter.
+pub struct Roster<S> {
+    members: HashMap<SocketId, Member<S>>,
+    /// Sockets that get changes now: those with a subscription to the group, …
+    whole: Vec<(SocketId, S)>,
+    /// … and those with none but to items.
+    by_item: HashMap<Name, Vec<(SocketId, S)>>,
+    /// Changes since the first socket was held.
+    kept: Vec<Arc<Change>>,
+    kept_bytes: usize,
+    /// The snapshot on its way.
+    asked: Option<u64>,
+    /// Whether a subscription waits for the next one.
+    joining: bool,
+    requests: u64,
+}
+
+impl<S> Default for Roster<S> {
+    fn default() -> Self {
+        Self { members: HashMap::new(), whole: Vec::new(), by_item: HashMap::new(), kept: Vec::new(), kept_bytes: 0, asked: None, joining: false, requests: 0 }
+    }
+}
+
+impl<S: Sink> Roster<S> {
+    /// Adds a subscription, or replaces the one of that socket with the same id. It gets nothing before its `sync`.
+    pub fn join(&mut self, socket: SocketId, sink: S, id: Box<str>, scope: Scope) {
+        self.unlist(socket);
+        let seen = self.kept.len();
+        let member = self.members.entry(socket).or_insert_with(|| Member { sink, subscriptions: Vec::new(), lagging: false, seen });
+        if !member.is_held() {
+            member.seen = seen;
+        }
+        self.joining = true;
+        member.subscriptions.retain(|subscription| subscription.id != id);
+        member.subscriptions.push(Subscription { id, scope, state: State::Joining });
+    }
+
+    /// Ends a subscription.
+    pub fn leave(&mut self, socket: SocketId, id: &str) {
+        self.unlist(socket);
+        let Some(member) = self.members.get_mut(&socket) else { return };
+        member.subscriptions.retain(|subscription| &*subscription.id != id);
+        if member.subscriptions.is_empty() {
+            self.members.remove(&socket);
+        } else {
+            self.list(socket);
+        }
+    }
+
+    /// Ends all subscriptions of a socket.
+    pub fn remove(&mut self, socket: SocketId) {
+        self.unlist(socket);
+        self.members.remove(&socket);
+    }
+
+    /// How many sockets subscribe.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether nobody subscribes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The queue of a socket has drained: all its subscriptions start anew.
+    pub fn drained(&mut self, socket: SocketId) {
+        if let Some(member) = self.members.get_mut(&socket).filter(|member| member.lagging) {
+            member.lagging = false;
+            restart(member);
+            self.joining = true;
+        }
+    }
+
+    /// Changes were missed: everybody starts anew.
+    pub fn resync(&mut self) {
+        self.asked = None;
+        self.joining = true;
+        self.whole.clear();
+        self.by_item.clear();
+        for member in self.members.values_mut().filter(|member| !member.lagging) {
+            restart(member);
+        }
+        self.forget_kept();
+    }
+
+    fn forget_kept(&mut self) {
+        self.kept.clear();
+        self.kept_bytes = 0;
+        for member in self.members.values_mut() {
+            member.seen = 0;
+        }
+    }
+
+    /// The snapshot that is needed now, if one is needed and none is on its way. All who join until it comes share the next one.
+    pub fn wanted(&mut self) -> Option<Wanted> {
+        if self.asked.is_some() || !std::mem::take(&mut self.joining) {
+            return None;
+        }
+        let (mut any, mut whole, mut items) = (false, false, Vec::new());
+        for subscription in self.members.values_mut().filter(|member| !member.lagging).flat_map(|member| &mut member.subscriptions) {
+            if subscription.state != State::Active {
+                any = true;
+                subscription.state = State::Asked;
+                match &subscription.scope {
+                    Scope::Group => whole = true,
+                    Scope::Item(item) => items.push(item.clone()),
+                }
+            }
+        }
+        if !any {
+            self.forget_kept();
+            return None;
+        }
+        items.sort_unstable();
+        items.dedup();
+        self.requests += 1;
+        self.asked = Some(self.requests);
+        Some(Wanted { request: self.requests, whole, items })
+    }
+
+    /// The sockets that wait for snapshot `request`, which failed. They are removed.
+    pub fn failed(&mut self, request: u64) -> Vec<SocketId> {
+        if self.asked != Some(request) {
+            return Vec::new();
+        }
+        self.asked = None;
+        let waits = |member: &Member<S>| member.subscriptions.iter().any(|subscription| subscription.state == State::Asked);
+        let sockets: Vec<_> = self.members.iter().filter(|(_, member)| waits(member)).map(|(socket, _)| *socket).collect();
+        for socket in &sockets {
+            self.remove(*socket);
+        }
+        if !self.joining {
+            self.forget_kept();
+        }
+        sockets
+    }
+
+    /// Passes changes on, oldest first. Returns the sockets whose queue is full; they get nothing more until they have [drained](Self::drained).
+    pub fn changes(&mut self, changes: &[Arc<Change>]) -> Vec<SocketId> {
+        let mut full = Vec::new();
+        for change in changes {
+            self.deliver(change, &mut full);
+        }
+        if self.asked.is_some() || self.joining {
+            self.keep(changes);
+        }
+        for socket in &full {
+            self.lag(*socket);
+        }
+        full
+    }
+
+    fn keep(&mut self, changes: &[Arc<Change>]) {
+        self.kept_bytes += changes.iter().map(|change| change.frame.frames().len()).sum::<usize>();
+        self.kept.extend_from_slice(changes);
+        if self.kept.len() > KEPT_CHANGES || self.kept_bytes > KEPT_BYTES {
+            // The snapshot under way would leave a hole now, so it is given up for a newer one.
+            self.asked = None;
+            self.joining = true;
+            for member in self.members.values_mut().filter(|member| !member.lagging && member.is_held()) {
+                restart(member);
+            }
+            self.forget_kept();
+        }
+    }
+
+    fn deliver(&self, change: &Change, full: &mut Vec<SocketId>) {
+        let push = |(socket, sink): &(SocketId, S), frame: &Bytes, full: &mut Vec<SocketId>| {
+            if (full.is_empty() || !full.contains(socket)) && !sink.push(frame) {
+                full.push(*socket);
+            }
+        };
+        let frame = change.frame.frames();
+        match &change.group_view {
+            GroupView::Same => {
+                for listed in &self.whole {
+                    push(listed, &frame, full);
+                }
+            }
+            view => {
+                // One who watches the item as well is shown what the item's subscribers are shown: it can tell null from absent.
+                for listed in &self.whole {
+                    if self.members.get(&listed.0).is_some_and(|member| member.watches_item(change)) {
+                        push(listed, &frame, full);
+                    } else if let GroupView::Other(other) = view {
+                        push(listed, &other.frames(), full);
+                    }
+                }
+            }
+        }
+        for listed in change.item.as_ref().and_then(|item| self.by_item.get(item)).into_iter().flatten() {
+            push(listed, &frame, full);
+        }
+    }
+
+    /// The snapshot that was asked for with `request` has come. Returns the sockets whose queue is full.
+    pub fn snapshot(&mut self, request: u64, snapshot: &Snapshot, address: &Address) -> Vec<SocketId> {
+        if self.asked != Some(request) {
+            return Vec::new();
+        }
+        self.asked = None;
+        let kept = std::mem::take(&mut self.kept);
+        self.kept_bytes = 0;
+        let mut group_sync: Option<Bytes> = None;
+        let mut item_syncs: HashMap<Name, Bytes> = HashMap::new();
+        let mut full = Vec::new();
+        let sockets: Vec<_> = self.members.iter().filter(|(_, member)| member.is_held() && !member.lagging).map(|(socket, _)| *socket).collect();
+        for socket in sockets {
+            let Some(member) = self.members.get_mut(&socket) else { continue };
+            // Up to the snapshot for what was active before, then the state, then the rest for all that is active now.
+            let seen = std::mem::take(&mut member.seen).min(kept.len());
+            let (before, after): (Vec<_>, Vec<_>) = kept[seen..].iter().partition(|change| change.position.seq <= snapshot.position.seq);
+            let mut taken = before.into_iter().all(|change| member.push(change));
+            for index in 0..member.subscriptions.len() {
+                let subscription = &mut member.subscriptions[index];
+                if subscription.state != State::Asked {
+                    continue;
+                }
+                let frame = match &subscription.scope {
+                    Scope::Group => group_sync
+                        .get_or_insert_with(|| address.sync_group(snapshot.timestamp, snapshot.whole.as_deref().unwrap_or_default()).frames())
+                        .clone(),
+                    Scope::Item(item) => item_syncs
+                        .entry(item.clone())
+                        .or_insert_with(|| {
+                            let value = snapshot.items.iter().find(|(name, _)| name == item).and_then(|(_, value)| value.as_ref());
+                            address.sync_item(snapshot.timestamp, item, value).frames()
+                        })
+                        .clone(),
+                };
+                subscription.state = State::Active;
+                taken = taken && member.sink.push(&frame);
+            }
+            taken = taken && after.into_iter().all(|change| member.push(change));
+            if taken {
+                self.list(socket);
+            } else {
+                full.push(socket);
+            }
+        }
+        for socket in &full {
+            self.lag(*socket);
+        }
+        full
+    }
+
+    fn lag(&mut self, socket: SocketId) {
+        self.unlist(socket);
+        if let Some(member) = self.members.get_mut(&socket) {
+            member.lagging = true;
+        }
+    }
+
+    /// Puts a socket that is not held among those that get changes.
+    fn list(&mut self, socket: SocketId) {
+        let Some(member) = self.members.get(&socket).filter(|member| !member.is_held()) else { return };
+        if member.subscriptions.iter().any(|subscription| subscription.scope == Scope::Group) {
+            self.whole.push((socket, member.sink.clone()));
+            return;
+        }
+        for subscription in &member.subscriptions {
+            if let Scope::Item(item) = &subscription.scope {
+                let sockets = self.by_item.entry(item.clone()).or_default();
+                if !sockets.iter().any(|(other, _)| *other == socket) {
+                    sockets.push((socket, member.sink.clone()));
+                }
+            }
+        }
+    }
+
+    fn unlist(&mut self, socket: SocketId) {
+        let Some(member) = self.members.get(&socket) else { return };
+        if let Some(index) = self.whole.iter().position(|(other, _)| *other == socket) {
+            self.whole.swap_remove(index);
+            return;
+        }
+        for subscription in &member.subscriptions {
+            if let Scope::Item(item) = &subscription.scope
+                && let Some(sockets) = self.by_item.get_mut(item)
+            {
+                sockets.retain(|(other, _)| *other != socket);
+                if sockets.is_empty() {
+                    self.by_item.remove(item);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Sink> Member<S> {
+    /// Pushes a change if an active subscription matches it; false where the queue is full.
+    fn push(&self, change: &Change) -> bool {
+        let active = |scope: &Scope| self.subscriptions.iter().any(|subscription| subscription.state == State::Active && subscription.scope == *scope);
+        if self.watches_item(change) {
+            return self.sink.push(&change.frame.frames());
+        }
+        if !active(&Scope::Group) {
+            return true;
+        }
+        match &change.group_view {
+            GroupView::Same => self.sink.push(&change.frame.frames()),
+            GroupView::Other(frame) => self.sink.push(&frame.frames()),
+            GroupView::Hidden => true,
+        }
+    }
+
+    fn watches_item(&self, change: &Change) -> bool {
+        let Some(item) = &change.item else { return false };
+        self.subscriptions
+            .iter()
+            .any(|subscription| subscription.state == State::Active && matches!(&subscription.scope, Scope::Item(name) if name == item))
+    }
+}
+
+fn restart<S>(member: &mut Member<S>) {
+    for subscription in &mut member.subscriptions {
+        subscription.state = State::Joining;
+    }
+}

@@ -1,0 +1,133 @@
+//! Values as raw JSON: checked once, then carried as bytes and never rebuilt as a tree.
+
+use bytes::Bytes;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// How deep arrays and objects of one value may be nested.
+///
+/// The bound is `serde_json`'s own (128), so that whatever is stored can be parsed again, by us and by published Rust workers.
+pub const MAX_DEPTH: usize = 120;
+
+/// One JSON value as UTF-8 text, valid by construction and shared by reference count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Json(Bytes);
+
+impl Json {
+    /// The value `null`.
+    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+
+    /// Copies a value out of the message it was parsed from, so that a stored value does not keep that message in memory.
+    #[must_use]
+    pub fn copy(raw: &RawValue) -> Self {
+        Self(Bytes::copy_from_slice(raw.get().as_bytes()))
+    }
+
+    /// The text of a parsed value.
+    #[must_use]
+    pub fn from_value(value: &Value) -> Self {
+        Self(Bytes::from(value.to_string()))
+    }
+
+    /// Serialises `value`; `None` where its type cannot be JSON (a map with keys that are no strings).
+    pub fn of<T: serde::Serialize + ?Sized>(value: &T) -> Option<Self> {
+        serde_json::to_vec(value).ok().map(|text| Self(Bytes::from(text)))
+    }
+
+    /// Wraps text that the caller has just assembled from checked parts.
+    pub(crate) fn assembled(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        debug_assert!(serde_json::from_slice::<&RawValue>(&text).is_ok(), "not JSON: {text:?}");
+        Self(text)
+    }
+
+    /// The text, without surrounding white space.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether the value is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        &self.0[..] == b"null"
+    }
+
+    /// The value as a tree, or `None` where it is nested deeper than [`MAX_DEPTH`] or holds a lone surrogate.
+    ///
+    /// Not by `serde_json` into a `Value`: with the feature `raw_value` (1.0.154) a key `$serde_json::private::RawValue` has its text
+    /// parsed again with a fresh limit on depth, which lets a peer overflow the stack.
+    #[must_use]
+    pub fn to_value(&self) -> Option<Value> {
+        crate::ops::read_value(std::str::from_utf8(&self.0).ok()?).ok()
+    }
+
+    /// Parses the value as a `T`.
+    ///
+    /// # Errors
+    /// Where the value does not have the shape of `T`.
+    pub fn parse<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.0)
+    }
+}
+
+/// How deep the arrays and objects of a JSON text are nested; 0 for a scalar.
+///
+/// Needed beside `serde_json`, whose raw values are checked without a bound on depth.
+#[must_use]
+pub fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
+    for &byte in text {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Appends `text` as a JSON string with its quotes.
+pub fn push_string(out: &mut impl Extend<u8>, text: &str) {
+    // Writing into memory cannot fail, and a string is always JSON; the fallback keeps the output well formed all the same.
+    out.extend(serde_json::to_vec(text).unwrap_or_else(|_| b"\"\"".to_vec()));
+}
+
+/// Keeps `null` apart from an absent key: absent is `None`, `null` is `Some(null)`.
+///
+/// For `#[serde(default, borrow, deserialize_with = "present")]`; `Option<&RawValue>` alone reads `null` as `None`.
+pub(crate) fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    serde::Deserialize::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_ignores_brackets_in_strings() {
+        assert_eq!(depth(br#""[[[""#), 0);
+        assert_eq!(depth(br#"{"a\"[":[1,[2]],"b":{}}"#), 3);
+        assert_eq!(depth(b"12"), 0);
+    }
+
+    #[test]
+    fn strings_are_escaped_as_json() {
+        let mut out = Vec::new();
+        push_string(&mut out, "a\"b\n😀");
+        assert_eq!(out, r#""a\"b\n😀""#.as_bytes());
+    }
+}

@@ -1,0 +1,182 @@
+//! What waits for one socket: encoded frames, bounded in bytes, on their way into the response body.
+//!
+//! The body of a WebSocket's response is polled by actix-web only while the client reads. A session inside it would freeze with it, timers
+//! and stop included (actix-web-actors 4.3 puts it there), so the session is a plain actor, and the body only pops what it finds here.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use actix::{Message, Recipient};
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::error::CloseCode;
+use crate::group::Drained;
+use crate::group::roster::Sink;
+use crate::ids::SocketId;
+
+/// What the socket's own end tells its session.
+#[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub enum Shut {
+    /// Somebody wants the socket closed.
+    Close(CloseCode),
+    /// The connection is gone.
+    Gone,
+}
+
+/// The outbox of one socket, shared by all who write to it on its thread.
+#[derive(Clone)]
+pub struct OutboxRef(Rc<RefCell<Outbox>>);
+
+struct Outbox {
+    socket: SocketId,
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    limit_bytes: usize,
+    waker: Option<Waker>,
+    ended: bool,
+    drained: Vec<Recipient<Drained>>,
+    session: Option<Recipient<Shut>>,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { socket: SocketId::NONE, frames: VecDeque::new(), bytes: 0, limit_bytes: 0, waker: None, ended: true, drained: Vec::new(), session: None }
+    }
+}
+
+impl OutboxRef {
+    /// An empty outbox that takes frames while less than `limit_bytes` wait in it.
+    #[must_use]
+    pub fn new(socket: SocketId, limit_bytes: usize, session: Recipient<Shut>) -> Self {
+        Self(Rc::new(RefCell::new(Outbox {
+            socket,
+            limit_bytes,
+            ended: false,
+            session: Some(session),
+            ..Outbox::default()
+        })))
+    }
+
+    /// Queues a frame whatever waits already; for the few that a session sends of its own accord.
+    pub fn push_always(&self, frame: Bytes) {
+        self.0.borrow_mut().push(frame);
+    }
+
+    /// Lets what is queued go out, then ends the connection.
+    pub fn end(&self) {
+        let mut outbox = self.0.borrow_mut();
+        outbox.ended = true;
+        outbox.wake();
+    }
+
+    /// Asks the session to close the socket.
+    pub fn close(&self, code: CloseCode) {
+        let session = self.0.borrow().session.clone();
+        if let Some(session) = session {
+            session.do_send(Shut::Close(code));
+        }
+    }
+
+    /// Tells `group` once the queue is half empty.
+    pub fn when_drained(&self, group: Recipient<Drained>) {
+        let mut outbox = self.0.borrow_mut();
+        outbox.drained.push(group);
+        outbox.tell_drained();
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.0.borrow().bytes
+    }
+
+    /// The response body that empties this outbox.
+    #[must_use]
+    pub fn body(&self) -> OutboxBody {
+        OutboxBody(self.clone())
+    }
+}
+
+impl Sink for OutboxRef {
+    fn push(&self, frame: &Bytes) -> bool {
+        let mut outbox = self.0.borrow_mut();
+        // One frame may pass the limit, so that a snapshot larger than it can be sent at all.
+        let room = outbox.bytes < outbox.limit_bytes;
+        if room {
+            outbox.push(frame.clone());
+        }
+        room
+    }
+}
+
+impl Outbox {
+    fn push(&mut self, frame: Bytes) {
+        if !self.ended {
+            self.bytes += frame.len();
+            self.frames.push_back(frame);
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn tell_drained(&mut self) {
+        if self.bytes <= self.limit_bytes / 2 {
+            for group in self.drained.drain(..) {
+                group.do_send(Drained(self.socket));
+            }
+        }
+    }
+}
+
+/// The response body of a WebSocket: a stream of encoded frames that ends with the connection.
+pub struct OutboxBody(OutboxRef);
+
+impl OutboxBody {
+    /// A body that has ended, for a session that did not start.
+    #[must_use]
+    pub fn ended() -> Self {
+        Self(OutboxRef(Rc::default()))
+    }
+}
+
+impl Stream for OutboxBody {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut outbox = self.0.0.borrow_mut();
+        if let Some(frame) = outbox.frames.pop_front() {
+            outbox.bytes -= frame.len();
+            outbox.tell_drained();
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if outbox.ended {
+            return Poll::Ready(None);
+        }
+        outbox.frames.shrink_to(16);
+        outbox.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for OutboxBody {
+    fn drop(&mut self) {
+        let mut outbox = self.0.0.borrow_mut();
+        outbox.ended = true;
+        outbox.frames.clear();
+        outbox.bytes = 0;
+        if let Some(session) = outbox.session.take() {
+            session.do_send(Shut::Gone);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The part that all sessions share: frames in, control frames answered, liveness, and an orderly end.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::outbox::OutboxRef;
+use crate::error::CloseCode;
+use crate::frame::{self, FrameError, FrameReader, Limits, Message};
+use crate::group::roster::Sink;
+use crate::ids::SocketId;
+
+/// How long a socket that was closed by us may take to answer before the connection is ended.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// A message of the peer.
+#[derive(Debug)]
+pub enum Data {
+    /// Checked UTF-8.
+    Text(Bytes),
+    /// Anything.
+    Binary(Bytes),
+}
+
+/// One socket without its transport.
+pub struct Socket {
+    /// Its number.
+    pub id: SocketId,
+    /// What waits to be sent.
+    pub outbox: OutboxRef,
+    reader: FrameReader,
+    heard: Instant,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// A close frame is on its way; what the peer still sends is dropped.
+    Closing,
+}
+
+/// What a look at a silent socket led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// Heard of lately, or pinged.
+    Alive,
+    /// Silent for too long.
+    Dead,
+}
+
+impl Socket {
+    /// A socket whose peer may send messages of `max_message_bytes`.
+    #[must_use]
+    pub fn new(id: SocketId, outbox: OutboxRef, max_message_bytes: usize) -> Self {
+        Self { id, outbox, reader: FrameReader::new(Limits { max_message_bytes }), heard: Instant::now(), state: State::Open }
+    }
+
+    /// Takes bytes off the connection.
+    pub fn feed(&mut self, chunk: Bytes) {
+        self.heard = Instant::now();
+        self.reader.push(chunk);
+    }
+
+    /// The next message, after all control frames before it were answered. `None` where more bytes are needed or the socket closes.
+    pub fn next(&mut self) -> Option<Data> {
+        loop {
+            let message = match self.reader.next() {
+                Ok(message) => message?,
+                Err(error) => {
+                    tracing::info!(session = %self.id, code = error.code(), %error, "peer broke the protocol; closing");
+                    self.close(match error {
+                        FrameError::TooBig { .. } => CloseCode::TooBig,
+                        FrameError::InvalidUtf8 => CloseCode::InvalidUtf8,
+                        _ => CloseCode::Protocol,
+                    });
+                    return None;
+                }
+            };
+            match message {
+                Message::Close(_) if self.state == State::Closing => self.outbox.end(),
+                Message::Close(close) => {
+                    self.state = State::Closing;
+                    let code = close.map_or(CloseCode::Normal.code(), |close| close.code);
+                    self.outbox.push_always(frame::encode_close(code, ""));
+                    self.outbox.end();
+                }
+                _ if self.state == State::Closing => {}
+                Message::Text(text) => return Some(Data::Text(text)),
+                Message::Binary(bytes) => return Some(Data::Binary(bytes)),
+                // A peer that pings without reading gets no pongs beyond what its queue takes.
+                Message::Ping(payload) => {
+                    let _ = self.outbox.push(&frame::encode_pong(&payload));
+                }
+                Message::Pong(_) => {}
+            }
+        }
+    }
+
+    /// Sends a close frame, once. The caller ends the connection after [`LINGER`] if the peer does not.
+    pub fn close(&mut self, code: CloseCode) {
+        if self.state == State::Open {
+            self.state = State::Closing;
+            self.outbox.push_always(frame::encode_close(code.code(), code.reason()));
+        }
+    }
+
+    /// Whether a close frame was sent.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.state == State::Closing
+    }
+
+    /// Pings a peer that was silent for `ping_interval`, and gives it up after `idle_timeout`.
+    pub fn check(&mut self, ping_interval: Duration, idle_timeout: Duration) -> Liveness {
+        let silent = self.heard.elapsed();
+        if silent >= idle_timeout {
+            return Liveness::Dead;
+        }
+        if silent >= ping_interval / 2 && self.state == State::Open {
+            // Where even a ping finds no room, the silence will tell.
+            let _ = self.outbox.push(&frame::encode_ping(b""));
+        }
+        Liveness::Alive
+    }
+}

@@ -1,0 +1,283 @@
+//! A client on the stream port.
+//!
+//! - *Owns* its socket and its subscriptions; holds the context that the auth function gave it.
+//! - *Receives* bytes off the socket ([`Chunk`]), and [`Shut`] from the outbox.
+//! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
+//! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_subscriptions`.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::Chunk;
+use super::outbox::Shut;
+use super::socket::{Data, LINGER, Liveness, Socket};
+use crate::clock;
+use crate::error::CloseCode;
+use crate::group::local::Local;
+use crate::group::roster::Scope;
+use crate::group::{Group, Subscribe, Unsubscribe};
+use crate::ids::{GroupKey, Name};
+use crate::json::Json;
+use crate::trigger::admission::{Admission, Admit, Membership, Verdict};
+use crate::trigger::{Left, Triggers};
+use crate::wire::subscriber::{self as wire, Address, Request};
+
+/// One of the connections that the stream port may have; given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit(Arc<AtomicUsize>);
+
+impl Permit {
+    /// Counts one connection more, unless there are `limit` already.
+    #[must_use]
+    pub fn take(connections: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let permit = Self(connections.clone());
+        // Dropping the permit takes the count back.
+        (connections.fetch_add(1, Ordering::Relaxed) < limit).then_some(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Who the client is, and what its address asked for.
+#[derive(Debug)]
+pub struct Entrance {
+    /// What the auth function answered; `None` where there is none.
+    pub context: Option<Json>,
+    /// The group, and the item, that the URL names.
+    pub subscribe: Option<(GroupKey, Option<Name>)>,
+    /// Why the client may not enter; it is told and closed.
+    pub refused: Option<CloseCode>,
+    /// Its place among the connections.
+    pub permit: Permit,
+}
+
+struct Subscription {
+    membership: Membership,
+    state: State,
+}
+
+enum State {
+    /// Its join triggers are asked.
+    Joining(Arc<Admission>),
+    /// It gets the group's state and changes.
+    Joined(Addr<Group>),
+}
+
+/// See the [module](self).
+pub struct SubscriberSession {
+    socket: Socket,
+    local: Rc<Local>,
+    context: Option<Json>,
+    subscribe: Option<(GroupKey, Option<Name>)>,
+    refused: Option<CloseCode>,
+    _permit: Permit,
+    subscriptions: HashMap<Box<str>, Subscription>,
+}
+
+impl SubscriberSession {
+    /// A session for an accepted socket.
+    #[must_use]
+    pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
+        let Entrance { context, subscribe, refused, permit } = entrance;
+        Self { socket, local, context, subscribe, refused, _permit: permit, subscriptions: HashMap::new() }
+    }
+
+    fn read(&mut self, ctx: &mut Context<Self>) {
+        while let Some(data) = self.socket.next() {
+            // Binary messages are read as text, as upstream does.
+            let (Data::Text(bytes) | Data::Binary(bytes)) = data;
+            if self.refused.is_some() {
+                continue;
+            }
+            match wire::parse(&bytes) {
+                Ok(Request::Join { subscription_id, stream, group, item }) => self.ask_to_join(&subscription_id, &stream, &group, item.as_deref(), ctx),
+                Ok(Request::Leave { subscription_id }) => self.leave(&subscription_id),
+                Err(error) => tracing::info!(session = %self.socket.id, bytes = bytes.len(), %error, "message of a client ignored"),
+            }
+        }
+        self.linger(ctx);
+    }
+
+    /// A closing socket is given some time to read the close frame, then the connection ends.
+    fn linger(&self, ctx: &mut Context<Self>) {
+        if self.socket.is_closing() {
+            ctx.run_later(LINGER, |session, ctx| {
+                session.socket.outbox.end();
+                ctx.stop();
+            });
+        }
+    }
+
+    fn ask_to_join(&mut self, id: &str, stream: &str, group: &str, item: Option<&str>, ctx: &mut Context<Self>) {
+        let limits = &self.local.registry.settings.stream;
+        let refuse = |code: &str, text: String| {
+            let key = GroupKey::new(clip(stream), clip(group));
+            let item = item.map(|item| Name::from(clip(item)));
+            self.socket.outbox.push_always(Address::new(&key).error(item.as_ref(), code, &text).frames());
+        };
+        let longest = [id, stream, group, item.unwrap_or_default()].map(str::len).into_iter().max().unwrap_or_default();
+        if longest > limits.max_name_bytes {
+            return refuse("name_too_long", format!("a name has {longest} bytes; the limit is {}", limits.max_name_bytes));
+        }
+        if self.subscriptions.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
+            return refuse("too_many_subscriptions", format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions));
+        }
+        self.join(id, GroupKey::new(stream, group), item.map(Name::from), ctx);
+    }
+
+    fn join(&mut self, id: &str, group: GroupKey, item: Option<Name>, ctx: &mut Context<Self>) {
+        self.leave(id);
+        let membership = Membership { subscription_id: id.into(), group, item, context: self.context.clone() };
+        let item = membership.item.as_ref().map(Name::as_str);
+        let triggers = self.local.registry.triggers.read().for_session(true, &membership.group, item);
+        let Some(dispatcher) = self.dispatcher().filter(|_| !triggers.is_empty()) else {
+            return self.admit(membership);
+        };
+        let admission = Arc::new(Admission::default());
+        let (reply, verdict) = oneshot::channel();
+        dispatcher.do_send(Admit { membership: membership.clone(), triggers, admission: admission.clone(), reply });
+        let asked = admission.clone();
+        self.subscriptions.insert(id.into(), Subscription { membership, state: State::Joining(admission) });
+        let id: Box<str> = id.into();
+        ctx.spawn(verdict.into_actor(self).map(move |verdict, session, _| {
+            // The subscription may have ended or been replaced while its triggers were asked; then the admission says who fires the leave.
+            let current = |subscription: &Subscription| matches!(&subscription.state, State::Joining(admission) if Arc::ptr_eq(admission, &asked));
+            if !session.subscriptions.get(&id).is_some_and(current) {
+                return;
+            }
+            let Some(Subscription { membership, .. }) = session.subscriptions.remove(&id) else { return };
+            match verdict {
+                Ok(Verdict::Admitted) => session.admit(membership),
+                Ok(Verdict::Refused) | Err(_) => session.refuse(&membership),
+            }
+        }));
+    }
+
+    fn admit(&mut self, membership: Membership) {
+        let group = self.local.enter(&membership.group);
+        let scope = membership.item.clone().map_or(Scope::Group, Scope::Item);
+        let id = membership.subscription_id.clone();
+        group.do_send(Subscribe { socket: self.socket.id, subscription_id: id.clone(), scope });
+        tracing::debug!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "joined");
+        self.subscriptions.insert(id, Subscription { membership, state: State::Joined(group) });
+    }
+
+    fn refuse(&self, membership: &Membership) {
+        tracing::info!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "join refused");
+        let frame = Address::new(&membership.group).unauthorized(clock::wall(), membership.item.as_ref());
+        self.socket.outbox.push_always(frame.frames());
+    }
+
+    fn leave(&mut self, id: &str) {
+        if let Some(subscription) = self.subscriptions.remove(id) {
+            self.end(subscription);
+        }
+    }
+
+    /// The one end of every subscription: a leave, a replaced join, a lost socket and an eviction all pass here once.
+    fn end(&self, subscription: Subscription) {
+        match subscription.state {
+            State::Joining(admission) => {
+                if !admission.abandon() {
+                    return;
+                }
+            }
+            State::Joined(group) => {
+                group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: subscription.membership.subscription_id.clone() });
+                self.local.exit(&subscription.membership.group);
+            }
+        }
+        if let Some(dispatcher) = self.dispatcher() {
+            dispatcher.do_send(Left(subscription.membership));
+        }
+    }
+
+    fn dispatcher(&self) -> Option<&Addr<Triggers>> {
+        self.local.registry.dispatcher()
+    }
+
+    fn close(&mut self, code: CloseCode, ctx: &mut Context<Self>) {
+        self.socket.close(code);
+        self.linger(ctx);
+    }
+}
+
+/// Enough of a name to recognise it by, for an answer about a name that is too long.
+fn clip(name: &str) -> &str {
+    let mut end = name.len().min(64);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+impl Actor for SubscriberSession {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.local.add(self.socket.id, self.socket.outbox.clone());
+        let settings = &self.local.registry.settings.stream;
+        let (ping_interval, idle_timeout) = (settings.ping_interval, settings.idle_timeout);
+        ctx.run_interval(ping_interval, move |session, ctx| {
+            if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
+                tracing::info!(session = %session.socket.id, "client did not answer pings; closing");
+                session.socket.close(CloseCode::Unresponsive);
+                session.socket.outbox.end();
+                ctx.stop();
+            }
+        });
+        if let Some(code) = self.refused {
+            let (group, item) = self.subscribe.take().unwrap_or_else(|| (GroupKey::new("", ""), None));
+            self.socket.outbox.push_always(Address::new(&group).unauthorized(clock::wall(), item.as_ref()).frames());
+            // Published clients come back two seconds after a close; an auth function must not be hammered by those it refuses.
+            let pause = Duration::from_millis(rand::random_range(1_000..3_000));
+            ctx.run_later(pause, move |session, ctx| session.close(code, ctx));
+            return;
+        }
+        if let Some((group, item)) = self.subscribe.take() {
+            self.join(&Uuid::new_v4().to_string(), group, item, ctx);
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        for (_, subscription) in std::mem::take(&mut self.subscriptions) {
+            self.end(subscription);
+        }
+        self.local.remove(self.socket.id);
+        self.socket.outbox.end();
+    }
+}
+
+impl StreamHandler<Chunk> for SubscriberSession {
+    fn handle(&mut self, Chunk(bytes): Chunk, ctx: &mut Self::Context) {
+        self.socket.feed(bytes);
+        self.read(ctx);
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.socket.outbox.end();
+        ctx.stop();
+    }
+}
+
+impl Handler<Shut> for SubscriberSession {
+    type Result = ();
+
+    fn handle(&mut self, shut: Shut, ctx: &mut Self::Context) {
+        match shut {
+            Shut::Close(code) => self.close(code, ctx),
+            Shut::Gone => ctx.stop(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A worker's telemetry exporter on `/otel`: accepted, because published SDKs retry for ever where it is not, and discarded.
+//!
+//! - *Owns* its socket.
+//! - *Receives* bytes off the socket ([`Chunk`]), and [`Shut`] from the outbox.
+//! - *Sends* nothing but pongs.
+//! - *Bounded by* `max_message_bytes` in.
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, StreamHandler};
+
+use super::Chunk;
+use super::outbox::Shut;
+use super::socket::{LINGER, Socket};
+
+/// See the [module](self).
+pub struct TelemetrySession {
+    socket: Socket,
+}
+
+impl TelemetrySession {
+    /// A session for an accepted socket.
+    #[must_use]
+    pub fn new(socket: Socket) -> Self {
+        Self { socket }
+    }
+}
+
+impl Actor for TelemetrySession {
+    type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.socket.outbox.end();
+    }
+}
+
+impl StreamHandler<Chunk> for TelemetrySession {
+    fn handle(&mut self, Chunk(bytes): Chunk, ctx: &mut Self::Context) {
+        self.socket.feed(bytes);
+        while self.socket.next().is_some() {}
+        if self.socket.is_closing() {
+            ctx.run_later(LINGER, |_, ctx| ctx.stop());
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Shut> for TelemetrySession {
+    type Result = ();
+
+    fn handle(&mut self, _: Shut, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

@@ -1,0 +1,447 @@
+//! A worker on the worker port.
+//!
+//! - *Owns* its socket, its [`Registrations`], and the calls that are under way at it.
+//! - *Receives* bytes off the socket ([`Chunk`]), [`ToWorker`] from whoever calls it or answers it, and [`Shut`] from the outbox.
+//! - *Sends* `Submit` and `Triggered` to the store in the order of the socket, calls to other workers, results to their callers.
+//! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_invocations`; while the store is full it does not read its socket.
+
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::Chunk;
+use super::outbox::Shut;
+use super::registrations::Registrations;
+use super::socket::{Data, LINGER, Liveness, Socket};
+use crate::error::{self, CallError, Output};
+use crate::frame::Encoded;
+use crate::functions::{self, Answer, Caller, Invoke, Registry, ReplyTo, ToWorker, Worker, engine};
+use crate::group::local::Local;
+use crate::group::roster::Sink;
+use crate::json::Json;
+use crate::store::{Store, Submit, Triggered, input};
+use crate::trigger::Notice;
+use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
+
+/// How long the store may make a worker wait before it is tried again.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How often calls under way are looked through for those that take too long.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a worker that reconnects waits for its old connection to be cleared away.
+const EVICTION: Duration = Duration::from_secs(5);
+/// Longest id of a call that is echoed.
+const MAX_INVOCATION_ID_BYTES: usize = 256;
+/// No published SDK receives more in one message (protocol.md A.13).
+const MAX_RESULT_BYTES: usize = 64 << 20;
+
+struct Pending {
+    function_id: Box<str>,
+    reply: ReplyTo,
+    deadline: Instant,
+    timeout: Duration,
+}
+
+/// What the store did not take yet.
+enum Blocked {
+    Submit(Submit),
+    Triggered(Triggered),
+}
+
+/// See the [module](self).
+pub struct WorkerSession {
+    socket: Socket,
+    local: Rc<Local>,
+    me: Arc<Worker>,
+    registrations: Registrations,
+    /// One handle for the life of the session: actix bounds what is sent through one handle, and gives every clone a free slot.
+    store: Addr<Store>,
+    pending: HashMap<Uuid, Pending>,
+    deadlines: BTreeSet<(Instant, Uuid)>,
+    blocked: std::collections::VecDeque<Blocked>,
+    ended: bool,
+}
+
+impl WorkerSession {
+    /// A session for an accepted socket.
+    #[must_use]
+    pub fn new(socket: Socket, local: Rc<Local>, me: Arc<Worker>, store: Addr<Store>) -> Self {
+        let registrations = Registrations::new(local.registry.clone(), socket.id);
+        Self {
+            socket,
+            local,
+            me,
+            registrations,
+            store,
+            pending: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            blocked: std::collections::VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    fn registry(&self) -> &Arc<Registry> {
+        &self.local.registry
+    }
+
+    /// Handles what has come, in order, until it has to wait or nothing is left.
+    fn read(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            if !self.unblock(ctx) {
+                return;
+            }
+            let Some(data) = self.socket.next() else { break };
+            let bytes = match data {
+                Data::Binary(bytes) if wire::is_telemetry(&bytes) => continue,
+                Data::Text(bytes) | Data::Binary(bytes) => bytes,
+            };
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            if !self.message(&bytes, ctx) {
+                return;
+            }
+        }
+        if self.socket.is_closing() {
+            ctx.run_later(LINGER, |session, ctx| {
+                session.socket.outbox.end();
+                ctx.stop();
+            });
+        }
+    }
+
+    /// Gives the store what it did not take. False where it still does not: the session then waits, and reads on later.
+    fn unblock(&mut self, ctx: &mut Context<Self>) -> bool {
+        while let Some(blocked) = self.blocked.pop_front() {
+            let refused = match blocked {
+                Blocked::Submit(submit) => match self.store.try_send(submit) {
+                    Err(actix::dev::SendError::Full(submit)) => Some(Blocked::Submit(submit)),
+                    Err(actix::dev::SendError::Closed(submit)) => {
+                        submit.reply.send(Err(CallError::new(error::OVERLOADED, "the server is closing")));
+                        None
+                    }
+                    Ok(()) => None,
+                },
+                Blocked::Triggered(triggered) => match self.store.try_send(triggered) {
+                    Err(actix::dev::SendError::Full(triggered)) => Some(Blocked::Triggered(triggered)),
+                    _ => None,
+                },
+            };
+            if let Some(refused) = refused {
+                self.blocked.push_front(refused);
+                // While a future is waited for, the context polls neither the socket nor the mailbox.
+                ctx.wait(tokio::time::sleep(PAUSE).into_actor(self).map(|(), session, ctx| session.read(ctx)));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Handles one message. False where the session has to wait before the next.
+    fn message(&mut self, bytes: &Bytes, ctx: &mut Context<Self>) -> bool {
+        let message = match wire::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::warn!(worker = %self.me.id, bytes = bytes.len(), %error, "message of a worker ignored");
+                return true;
+            }
+        };
+        let Some(kind) = Kind::of(&message.kind) else {
+            tracing::warn!(worker = %self.me.id, r#type = %message.kind, "message of unknown type ignored");
+            return true;
+        };
+        let id = message.id.as_deref().unwrap_or_default();
+        let outcome = match kind {
+            Kind::InvokeFunction => self.call(&message, ctx),
+            Kind::InvocationResult => {
+                self.result(&message);
+                Ok(())
+            }
+            Kind::RegisterFunction => self.registrations.function(&self.me, &message),
+            Kind::UnregisterFunction => {
+                self.registrations.end_function(id);
+                Ok(())
+            }
+            Kind::RegisterTriggerType => self.registrations.trigger_type(&self.me, &message),
+            Kind::UnregisterTriggerType => {
+                self.registrations.end_trigger_type(id);
+                Ok(())
+            }
+            Kind::RegisterTrigger => {
+                self.trigger(&message);
+                Ok(())
+            }
+            Kind::UnregisterTrigger => {
+                self.blocked.extend(self.registrations.end_trigger(id).map(Blocked::Triggered));
+                Ok(())
+            }
+            Kind::TriggerRegistrationResult => {
+                self.registrations.refused(&message);
+                Ok(())
+            }
+            Kind::Reattach => return self.reattach(&message, ctx),
+            Kind::Ping => {
+                self.send(wire::pong());
+                Ok(())
+            }
+            // A service is a name for people; nothing is asked of it.
+            Kind::RegisterService | Kind::Pong => Ok(()),
+        };
+        if let Err(reason) = outcome {
+            tracing::warn!(worker = %self.me.id, r#type = %message.kind, id, %reason, "message of a worker has no effect");
+        }
+        true
+    }
+
+    fn trigger(&mut self, message: &Envelope<'_>) {
+        match self.registrations.trigger(message) {
+            Ok(news) => self.blocked.extend(news.into_iter().map(Blocked::Triggered)),
+            Err(error) => {
+                tracing::warn!(worker = %self.me.id, trigger = message.id.as_deref(), code = %error.code, %error, "trigger refused");
+                let text = |field: &Option<std::borrow::Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
+                let (id, trigger_type, function_id) = (text(&message.id), text(&message.trigger_type), text(&message.function_id));
+                self.send(wire::trigger_refused(&id, &trigger_type, &function_id, &error).frames());
+            }
+        }
+    }
+
+    fn call(&mut self, message: &Envelope<'_>, ctx: &mut Context<Self>) -> Result<(), String> {
+        let function_id = message.function_id.as_deref().ok_or("missing field `function_id`")?;
+        let action = message.action.as_ref().map(|action| &*action.kind);
+        let invocation_id = message.invocation_id.as_deref().filter(|_| action != Some("void"));
+        if invocation_id.is_some_and(|id| id.len() > MAX_INVOCATION_ID_BYTES) {
+            return Err(format!("`invocation_id` is longer than {MAX_INVOCATION_ID_BYTES} bytes"));
+        }
+        let trace = Trace::of(message);
+        let reply = match invocation_id {
+            None => ReplyTo::Nobody,
+            Some(id) => ReplyTo::Worker(Caller {
+                socket: self.socket.id,
+                session: ctx.address().recipient(),
+                invocation_id: id.into(),
+                function_id: function_id.into(),
+                trace: trace.clone(),
+            }),
+        };
+        if action == Some("enqueue") {
+            let text = "Weir has no queue; call the function without `enqueue`, or use a queue of your own";
+            reply.send(Err(CallError::new(error::ENQUEUE_ERROR, text)));
+            return Ok(());
+        }
+        let namespace = message.namespace.as_deref().unwrap_or("default");
+        if namespace != "default" {
+            let text = format!("function '{function_id}' is not registered in namespace '{namespace}'; only `default` exists");
+            reply.send(Err(CallError::new(error::FUNCTION_NOT_FOUND, text)));
+            return Ok(());
+        }
+        let data = message.data.map_or("null", |raw| raw.get());
+        if let Some(parsed) = input::parse(function_id, data.as_bytes(), &self.registry().settings) {
+            match parsed {
+                Ok(op) => self.blocked.push_back(Blocked::Submit(Submit { op, reply })),
+                Err(error) => {
+                    tracing::debug!(worker = %self.me.id, function = function_id, code = %error.code, %error, "call refused");
+                    reply.send(Err(error));
+                }
+            }
+            return Ok(());
+        }
+        let data = message.data.map_or(Json::NULL, Json::copy);
+        if function_id.starts_with("engine::") {
+            engine::call(self.registry(), function_id, Some(&self.me), &data, reply);
+            return Ok(());
+        }
+        let timeout = self.registry().settings.worker.invocation_timeout;
+        self.registry().invoke(Invoke { function_id: function_id.into(), data, trace, reply, timeout });
+        Ok(())
+    }
+
+    fn result(&mut self, message: &Envelope<'_>) {
+        let id = message.invocation_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
+        let Some((id, pending)) = id.and_then(|id| Some((id, self.pending.remove(&id)?))) else {
+            tracing::debug!(worker = %self.me.id, "result of a call that is not under way; ignored");
+            return;
+        };
+        self.deadlines.remove(&(pending.deadline, id));
+        self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let outcome = match (message.error, message.result) {
+            (Some(error), _) => Err(wire::parse_error(error)),
+            (None, Some(value)) => Ok(Output::Value(Json::copy(value))),
+            (None, None) => Ok(Output::Absent),
+        };
+        pending.reply.send_traced(outcome, Some(Trace::of(message)));
+    }
+
+    fn invoke(&mut self, call: Invoke) {
+        let Invoke { function_id, data, trace, reply, timeout } = call;
+        let id = Uuid::new_v4();
+        let failed = if self.ended {
+            Some(functions::stopped(&function_id))
+        } else {
+            let frame = wire::invoke_function(&id.hyphenated().to_string(), &function_id, &data, &trace);
+            (!self.socket.outbox.push(&frame.frames())).then(|| {
+                let text = format!("the worker that serves '{function_id}' does not read its socket; {} bytes wait for it", self.socket.outbox.queued_bytes());
+                CallError::new(error::CHANNEL_SEND_FAILED, text)
+            })
+        };
+        if let Some(error) = failed {
+            self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return reply.send(Err(error));
+        }
+        let deadline = Instant::now() + timeout;
+        self.deadlines.insert((deadline, id));
+        self.pending.insert(id, Pending { function_id, reply, deadline, timeout });
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        while let Some((deadline, id)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+            self.deadlines.remove(&(deadline, id));
+            if let Some(pending) = self.pending.remove(&id) {
+                self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+                pending.reply.send(Err(functions::timed_out(&pending.function_id, pending.timeout)));
+            }
+        }
+    }
+
+    fn answers(&mut self, answers: Vec<Answer>, ctx: &mut Context<Self>) {
+        for Answer { invocation_id, function_id, mut outcome, trace } in answers {
+            if let Ok(output) = &outcome
+                && output.size() > MAX_RESULT_BYTES
+            {
+                let text = format!("the result has {} bytes; no worker can receive more than {MAX_RESULT_BYTES}", output.size());
+                outcome = Err(CallError::new(error::PAYLOAD_TOO_LARGE, text));
+            }
+            let frame: Encoded = wire::invocation_result(&invocation_id, &function_id, &outcome, &trace);
+            if !self.socket.outbox.push(&frame.frames()) {
+                // It called, so it must read; leaving results out would make it wait for ever.
+                tracing::warn!(worker = %self.me.id, bytes = self.socket.outbox.queued_bytes(), "worker does not read its results; closing");
+                self.end();
+                return ctx.stop();
+            }
+        }
+    }
+
+    fn send(&self, frame: Bytes) {
+        self.socket.outbox.push_always(frame);
+    }
+
+    fn reattach(&mut self, message: &Envelope<'_>, ctx: &mut Context<Self>) -> bool {
+        let Some(before) = message.previous_worker_id.as_deref().and_then(|id| self.registry().worker(id)) else { return true };
+        if before.socket == self.socket.id || message.reattach_token.as_deref() != Some(&before.reattach_token) {
+            return true;
+        }
+        tracing::info!(worker = %self.me.id, previous = %before.id, "worker takes over from its old connection");
+        let (done, cleared) = oneshot::channel();
+        before.session.do_send(ToWorker::Evict(done));
+        let cleared = tokio::time::timeout(EVICTION, cleared);
+        ctx.wait(cleared.into_actor(self).map(|_, session, ctx| session.read(ctx)));
+        false
+    }
+
+    /// Takes everything back that this worker has registered and answers all who wait for it.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.registrations.end(Some(&self.store));
+        self.deadlines.clear();
+        for (_, pending) in std::mem::take(&mut self.pending) {
+            self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+            pending.reply.send(Err(functions::stopped(&pending.function_id)));
+        }
+        self.registry().workers.write().remove(&self.me.id);
+        if let Some(dispatcher) = self.registry().dispatcher() {
+            dispatcher.do_send(Notice::Worker { event: "worker_disconnected", worker_id: self.me.id.clone() });
+        }
+        // Not with a close frame: published Python workers (up to 0.24.3) take 1000 and 1001 for the end and never come back.
+        self.socket.outbox.end();
+        tracing::info!(worker = %self.me.id, "worker disconnected");
+    }
+}
+
+impl Actor for WorkerSession {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.local.add(self.socket.id, self.socket.outbox.clone());
+        self.send(wire::worker_registered(&self.me.id, &self.me.reattach_token).frames());
+        self.registry().workers.write().insert(self.me.id.clone(), self.me.clone());
+        if let Some(dispatcher) = self.registry().dispatcher() {
+            dispatcher.do_send(Notice::Worker { event: "worker_connected", worker_id: self.me.id.clone() });
+        }
+        tracing::info!(worker = %self.me.id, address = %self.me.address, "worker connected");
+        ctx.run_interval(TICK, |session, _| session.expire());
+        let settings = &self.registry().settings.stream;
+        let (ping_interval, idle_timeout) = (settings.ping_interval, settings.idle_timeout);
+        ctx.run_interval(ping_interval, move |session, ctx| {
+            if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
+                tracing::warn!(worker = %session.me.id, "worker did not answer pings; closing");
+                session.end();
+                ctx.stop();
+            }
+        });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.end();
+        self.local.remove(self.socket.id);
+    }
+}
+
+impl StreamHandler<Chunk> for WorkerSession {
+    fn handle(&mut self, Chunk(bytes): Chunk, ctx: &mut Self::Context) {
+        self.socket.feed(bytes);
+        self.read(ctx);
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        // What was read before the end still counts, in order.
+        while let Some(blocked) = self.blocked.pop_front() {
+            match blocked {
+                Blocked::Submit(submit) => self.store.do_send(submit),
+                Blocked::Triggered(triggered) => self.store.do_send(triggered),
+            }
+        }
+        self.end();
+        ctx.stop();
+    }
+}
+
+impl Handler<ToWorker> for WorkerSession {
+    type Result = ();
+
+    fn handle(&mut self, message: ToWorker, ctx: &mut Self::Context) {
+        match message {
+            ToWorker::Invoke(call) => self.invoke(call),
+            ToWorker::Answers(answers) => self.answers(answers, ctx),
+            ToWorker::Push(frame) => self.send(frame),
+            ToWorker::Evict(done) => {
+                self.end();
+                // Whoever waits may have given up.
+                let _ = done.send(());
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl Handler<Shut> for WorkerSession {
+    type Result = ();
+
+    fn handle(&mut self, shut: Shut, ctx: &mut Self::Context) {
+        match shut {
+            Shut::Close(code) => {
+                self.socket.close(code);
+                self.read(ctx);
+            }
+            Shut::Gone => ctx.stop(),
+        }
+    }
+}
+

@@ -1,0 +1,110 @@
+//! Limits and behaviour of a system; every one has a default that suits a server of ordinary size.
+
+use std::time::Duration;
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// The worker port.
+    pub worker: WorkerSettings,
+    /// The stream port.
+    pub stream: StreamSettings,
+}
+
+/// Settings of the worker port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSettings {
+    /// Largest message that a worker may send.
+    pub max_message_bytes: usize,
+    /// How much may wait for a worker that does not read before calls to it fail.
+    pub outbox_bytes: usize,
+    /// How long a call may take when its caller set no limit.
+    pub invocation_timeout: Duration,
+    /// Calls under way at one worker.
+    pub max_invocations: usize,
+    /// Functions that one worker may register, and as many triggers and trigger types.
+    pub max_functions: usize,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 16 << 20,
+            outbox_bytes: 64 << 20,
+            invocation_timeout: Duration::from_secs(300),
+            max_invocations: 10_000,
+            max_functions: 10_000,
+        }
+    }
+}
+
+/// Settings of the stream port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// The function that decides who may connect; `None` lets everybody in.
+    pub auth_function: Option<String>,
+    /// How long it may take.
+    pub auth_timeout: Duration,
+    /// How a refusal looks.
+    pub auth_refusal: AuthRefusal,
+    /// Whether a `stream:join` handler that fails refuses the join.
+    pub join_failure: JoinFailure,
+    /// How long each join handler and each condition may take.
+    pub join_timeout: Duration,
+    /// Largest message that a client may send.
+    pub max_message_bytes: usize,
+    /// Subscriptions of one socket.
+    pub max_subscriptions: usize,
+    /// Largest name of a stream, group, item or subscription.
+    pub max_name_bytes: usize,
+    /// Largest value.
+    pub max_value_bytes: usize,
+    /// How much may wait for a client before it is resynced.
+    pub outbox_bytes: usize,
+    /// How often a silent socket is pinged.
+    pub ping_interval: Duration,
+    /// How long a socket may be silent.
+    pub idle_timeout: Duration,
+    /// Sockets on the stream port.
+    pub max_connections: usize,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            auth_function: None,
+            auth_timeout: Duration::from_secs(5),
+            auth_refusal: AuthRefusal::Close,
+            join_failure: JoinFailure::Refuse,
+            join_timeout: Duration::from_secs(10),
+            max_message_bytes: 1 << 20,
+            max_subscriptions: 1_000,
+            max_name_bytes: 512,
+            max_value_bytes: 16 << 20,
+            outbox_bytes: 1 << 20,
+            ping_interval: Duration::from_secs(25),
+            idle_timeout: Duration::from_secs(60),
+            max_connections: 25_000,
+        }
+    }
+}
+
+/// How a client that may not connect is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthRefusal {
+    /// The handshake succeeds; then comes one `unauthorized` frame and a close with 4401 or 4503 after 1 to 3 seconds.
+    ///
+    /// The published Node client ends its process on an HTTP error, and a browser cannot see a status.
+    Close,
+    /// The handshake fails with 401 or 503.
+    Http,
+}
+
+/// What a failing `stream:join` handler means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinFailure {
+    /// Nobody joins.
+    Refuse,
+    /// The join goes on, as upstream has it.
+    Allow,
+}

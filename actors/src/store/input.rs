@@ -1,0 +1,278 @@
+//! The stream functions as workers call them: input checked and turned into an [`Op`] (protocol.md B.1).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::CallError;
+use crate::ids::{GroupKey, ItemKey, Name};
+use crate::json::{self, Json, MAX_DEPTH, present};
+use crate::ops::{self, UpdateOp};
+use crate::settings::Settings;
+
+/// The function ids that the store serves, in the order of product.md.
+pub const FUNCTIONS: [&str; 8] = [
+    "stream::set",
+    "stream::get",
+    "stream::delete",
+    "stream::list",
+    "stream::list_groups",
+    "stream::list_all",
+    "stream::send",
+    "stream::update",
+];
+
+/// One call of a stream function.
+#[derive(Debug)]
+pub enum Op {
+    /// `stream::set`
+    Set {
+        /// What is written.
+        key: ItemKey,
+        /// The value.
+        data: Json,
+    },
+    /// `stream::get`
+    Get {
+        /// What is read.
+        key: ItemKey,
+    },
+    /// `stream::delete`
+    Delete {
+        /// What is removed.
+        key: ItemKey,
+    },
+    /// `stream::list`
+    List {
+        /// What is read.
+        group: GroupKey,
+    },
+    /// `stream::list_groups`
+    ListGroups {
+        /// What is read.
+        stream: Name,
+    },
+    /// `stream::list_all`
+    ListAll,
+    /// `stream::send`
+    Send {
+        /// Who gets it.
+        group: GroupKey,
+        /// The item it is about.
+        item: Option<Name>,
+        /// The event's own type.
+        name: Box<str>,
+        /// Its payload.
+        data: Json,
+    },
+    /// `stream::update`
+    Update {
+        /// What is changed.
+        key: ItemKey,
+        /// How, in order.
+        ops: Vec<UpdateOp>,
+        /// The operations as they came, for a worker that updates for us.
+        raw: Json,
+    },
+}
+
+impl Op {
+    /// The function id.
+    #[must_use]
+    pub fn function(&self) -> &'static str {
+        FUNCTIONS[match self {
+            Self::Set { .. } => 0,
+            Self::Get { .. } => 1,
+            Self::Delete { .. } => 2,
+            Self::List { .. } => 3,
+            Self::ListGroups { .. } => 4,
+            Self::ListAll => 5,
+            Self::Send { .. } => 6,
+            Self::Update { .. } => 7,
+        }]
+    }
+
+    /// The code of a failure of the backend in this function.
+    #[must_use]
+    pub fn error_code(&self) -> &'static str {
+        match self {
+            Self::Set { .. } => "STREAM_SET_ERROR",
+            Self::Get { .. } => "STREAM_GET_ERROR",
+            Self::Delete { .. } => "STREAM_DELETE_ERROR",
+            Self::List { .. } => "STREAM_GET_GROUP_ERROR",
+            Self::ListGroups { .. } => "STREAM_LIST_GROUPS_ERROR",
+            Self::ListAll => "STREAM_LIST_ALL_ERROR",
+            Self::Send { .. } => "STREAM_SEND_ERROR",
+            Self::Update { .. } => "STREAM_UPDATE_ERROR",
+        }
+    }
+
+    /// The group it is about; `None` for the two that are about more.
+    #[must_use]
+    pub fn group(&self) -> Option<&GroupKey> {
+        match self {
+            Self::Set { key, .. } | Self::Get { key } | Self::Delete { key } | Self::Update { key, .. } => Some(&key.group),
+            Self::List { group } | Self::Send { group, .. } => Some(group),
+            Self::ListGroups { .. } | Self::ListAll => None,
+        }
+    }
+
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::Get { .. } | Self::List { .. } | Self::ListGroups { .. } | Self::ListAll)
+    }
+}
+
+/// All keys of all stream functions; which of them a function needs is checked afterwards, so that the error can name the key.
+#[derive(Deserialize, Default)]
+struct Input<'a> {
+    #[serde(borrow, default)]
+    stream_name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    group_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    item_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    ops: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+}
+
+/// Parses the input of stream function `function`; `None` if there is no such function.
+///
+/// The inner error is a `deserialization_error` that names the function and what is wrong with the input.
+#[must_use]
+pub fn parse(function: &str, data: &[u8], settings: &Settings) -> Option<Result<Op, CallError>> {
+    let function = FUNCTIONS.into_iter().find(|known| *known == function)?;
+    Some(read(function, data, settings).map_err(|detail| CallError::bad_input(function, detail)))
+}
+
+fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, String> {
+    if function == "stream::list_all" {
+        return Ok(Op::ListAll);
+    }
+    if data.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err("the payload must be an object".into());
+    }
+    let input: Input<'_> = serde_json::from_slice(data).map_err(|error| error.to_string())?;
+    let limits = Limits { name: settings.stream.max_name_bytes, value: settings.stream.max_value_bytes };
+    let stream = limits.name("stream_name", input.stream_name)?;
+    if function == "stream::list_groups" {
+        return Ok(Op::ListGroups { stream: Name::from(&*stream) });
+    }
+    let group = GroupKey::new(&stream, &limits.name("group_id", input.group_id)?);
+    let item = |group| Ok::<_, String>(ItemKey { group, item: Name::from(&*limits.name("item_id", input.item_id)?) });
+    Ok(match function {
+        "stream::set" => Op::Set { key: item(group)?, data: limits.value(input.data)? },
+        "stream::get" => Op::Get { key: item(group)? },
+        "stream::delete" => Op::Delete { key: item(group)? },
+        "stream::update" => {
+            let key = item(group)?;
+            let raw = input.ops.ok_or("missing field `ops`")?;
+            if json::depth(raw.get().as_bytes()) > MAX_DEPTH {
+                return Err(format!("`ops` is nested deeper than {MAX_DEPTH} levels"));
+            }
+            let ops = ops::parse(raw).map_err(|error| error.to_string())?;
+            Op::Update { key, ops, raw: Json::copy(raw) }
+        }
+        "stream::send" => {
+            let name = limits.name("type", input.kind)?.as_ref().into();
+            let item = input.id.map(|id| limits.name("id", Some(id))).transpose()?;
+            Op::Send { group, item: item.as_deref().map(Name::from), name, data: limits.value(input.data)? }
+        }
+        _ => Op::List { group },
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    name: usize,
+    value: usize,
+}
+
+impl Limits {
+    fn name<'a>(self, key: &str, text: Option<Cow<'a, str>>) -> Result<Cow<'a, str>, String> {
+        let text = text.ok_or_else(|| format!("missing field `{key}`"))?;
+        if text.len() > self.name {
+            return Err(format!("`{key}` has {} bytes; the limit is {} (`max_name_bytes`)", text.len(), self.name));
+        }
+        Ok(text)
+    }
+
+    fn value(self, raw: Option<&RawValue>) -> Result<Json, String> {
+        let raw = raw.ok_or("missing field `data`")?;
+        if raw.get().len() > self.value {
+            return Err(format!("`data` has {} bytes; the limit is {} (`max_value_bytes`)", raw.get().len(), self.value));
+        }
+        if json::depth(raw.get().as_bytes()) > MAX_DEPTH {
+            return Err(format!("`data` is nested deeper than {MAX_DEPTH} levels"));
+        }
+        Ok(Json::copy(raw))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(function: &str, data: &str) -> Result<Op, CallError> {
+        parse(function, data.as_bytes(), &Settings::default()).unwrap()
+    }
+
+    #[test]
+    fn every_missing_key_is_named() {
+        let full = [("stream_name", "\"s\""), ("group_id", "\"g\""), ("item_id", "\"i\""), ("data", "null"), ("type", "\"t\""), ("ops", "[]")];
+        let needs = [
+            ("stream::set", &["stream_name", "group_id", "item_id", "data"][..]),
+            ("stream::get", &["stream_name", "group_id", "item_id"]),
+            ("stream::delete", &["stream_name", "group_id", "item_id"]),
+            ("stream::list", &["stream_name", "group_id"]),
+            ("stream::list_groups", &["stream_name"]),
+            ("stream::send", &["stream_name", "group_id", "type", "data"]),
+            ("stream::update", &["stream_name", "group_id", "item_id", "ops"]),
+        ];
+        for (function, keys) in needs {
+            for left_out in keys {
+                let fields: Vec<_> = full.iter().filter(|(key, _)| key != left_out).map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                let error = read(function, &format!("{{{}}}", fields.join(","))).unwrap_err();
+                assert_eq!(error.code, "deserialization_error");
+                assert!(error.message.contains(left_out) && error.message.starts_with(function), "{error}");
+            }
+            let fields: Vec<_> = full.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            assert!(read(function, &format!("{{{}}}", fields.join(","))).is_ok());
+        }
+    }
+
+    #[test]
+    fn wrong_types_and_payloads_that_are_no_object_are_refused() {
+        for data in ["null", "[]", "\"x\"", "7", "", "[\"s\",\"g\",\"i\",1]", r#"{"stream_name":1,"group_id":"g","item_id":"i","data":1}"#] {
+            assert_eq!(read("stream::set", data).unwrap_err().code, "deserialization_error", "{data}");
+        }
+    }
+
+    #[test]
+    fn null_data_is_data_and_list_all_takes_anything() {
+        let op = read("stream::set", r#"{"stream_name":"","group_id":"","item_id":"","data":null,"_caller_worker_id":"x"}"#).unwrap();
+        assert!(matches!(op, Op::Set { data, .. } if data.is_null()));
+        for data in ["null", "{}", ""] {
+            assert!(matches!(read("stream::list_all", data).unwrap(), Op::ListAll));
+        }
+    }
+
+    #[test]
+    fn names_and_values_over_the_limit_are_refused_with_the_limit() {
+        let long = "x".repeat(513);
+        let error = read("stream::get", &format!(r#"{{"stream_name":"{long}","group_id":"g","item_id":"i"}}"#)).unwrap_err();
+        assert!(error.message.contains("512"), "{error}");
+        let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
+        let error = read("stream::set", &format!(r#"{{"stream_name":"s","group_id":"g","item_id":"i","data":{deep}}}"#)).unwrap_err();
+        assert!(error.message.contains("nested"), "{error}");
+    }
+}

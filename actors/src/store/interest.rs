@@ -1,0 +1,113 @@
+//! Who wants to hear of which group: the group actors of every arbiter, and whether triggers watch the stream.
+
+use std::collections::HashMap;
+
+use actix::Recipient;
+
+use crate::group::Feed;
+use crate::ids::GroupKey;
+use crate::wire::subscriber::Address;
+
+/// One group actor, as the store sees it; never used twice in one process.
+pub type LinkId = u64;
+
+/// The way to one group actor.
+///
+/// The handle is kept for as long as the group watches: actix bounds what is sent through one handle, and gives every clone a free slot.
+#[derive(Debug)]
+pub struct Link {
+    /// Which group actor.
+    pub id: LinkId,
+    /// Its mailbox.
+    pub to: Recipient<Feed>,
+    /// Whether it missed something because its mailbox was full; it gets one `Resync` instead, and nothing before that.
+    pub lagging: bool,
+}
+
+/// A group that is watched.
+#[derive(Debug)]
+pub struct Watched {
+    /// Its name as every envelope has it.
+    pub address: Address,
+    /// Who watches it.
+    pub links: Vec<Link>,
+}
+
+/// All that is watched.
+#[derive(Debug, Default)]
+pub struct Interest {
+    groups: HashMap<GroupKey, Watched>,
+    /// Streams with a `stream` trigger, and how many.
+    streams: HashMap<Box<str>, usize>,
+}
+
+impl Interest {
+    /// A group actor begins to watch.
+    pub fn watch(&mut self, group: &GroupKey, id: LinkId, to: Recipient<Feed>) {
+        let address = || Watched { address: Address::new(group), links: Vec::new() };
+        let watched = self.groups.entry(group.clone()).or_insert_with(address);
+        watched.links.push(Link { id, to, lagging: false });
+    }
+
+    /// A group actor ends.
+    pub fn unwatch(&mut self, group: &GroupKey, id: LinkId) {
+        let Some(watched) = self.groups.get_mut(group) else { return };
+        watched.links.retain(|link| link.id != id);
+        if watched.links.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+
+    /// A trigger for changes of `stream` comes (`true`) or goes.
+    pub fn trigger(&mut self, stream: &str, comes: bool) {
+        if comes {
+            *self.streams.entry(stream.into()).or_default() += 1;
+        } else if let Some(count) = self.streams.get_mut(stream) {
+            *count -= 1;
+            if *count == 0 {
+                self.streams.remove(stream);
+            }
+        }
+    }
+
+    /// Whether any trigger watches `stream`.
+    #[must_use]
+    pub fn has_trigger(&self, stream: &str) -> bool {
+        !self.streams.is_empty() && self.streams.contains_key(stream)
+    }
+
+    /// Whether a group actor watches `group`.
+    #[must_use]
+    pub fn is_watched(&self, group: &GroupKey) -> bool {
+        self.groups.contains_key(group)
+    }
+
+    /// A group that is watched.
+    pub fn get_mut(&mut self, group: &GroupKey) -> Option<&mut Watched> {
+        self.groups.get_mut(group)
+    }
+
+    /// Sends `feed` to one group actor; whether it lags now.
+    pub fn send(&mut self, group: &GroupKey, id: LinkId, feed: Feed) -> bool {
+        let link = self.groups.get_mut(group).and_then(|watched| watched.links.iter_mut().find(|link| link.id == id));
+        link.is_some_and(|link| link.send(feed))
+    }
+}
+
+impl Link {
+    /// Sends `feed`, or marks the link as lagging where the mailbox is full. Whether it lags now.
+    pub fn send(&mut self, feed: Feed) -> bool {
+        if !self.lagging && matches!(self.to.try_send(feed), Err(actix::dev::SendError::Full(_))) {
+            self.lagging = true;
+        }
+        self.lagging
+    }
+
+    /// Tells a lagging group that it missed something, if its mailbox has room again. Whether it still lags.
+    pub fn catch_up(&mut self) -> bool {
+        if self.lagging && !matches!(self.to.try_send(Feed::Resync), Err(actix::dev::SendError::Full(_))) {
+            self.lagging = false;
+        }
+        self.lagging
+    }
+}

@@ -1,0 +1,473 @@
+//! The store's bookkeeping: operations of one batch applied in order on top of the adapter, numbered, stamped, then committed at once.
+//!
+//! No actor here: the same sequence of calls gives the same result, whoever makes them.
+
+use std::collections::HashMap;
+
+use crate::adapter::{Adapter, AdapterError, Head, Write};
+use crate::change::{Kind, Position, Snapshot};
+use crate::clock::{Clock, Millis};
+use crate::error::{CallError, Output};
+use crate::ids::{GroupKey, ItemKey, Name};
+use crate::json::Json;
+use crate::ops;
+
+use super::input::Op;
+
+/// Heads of groups that nobody watches are forgotten when more than this many are held; see [`Ledger::forget`].
+const HEADS_KEPT: usize = 100_000;
+
+/// What an operation changed, numbered and waiting for its commit.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The group.
+    pub group: GroupKey,
+    /// The item; `None` for an event to the whole group.
+    pub item: Option<Name>,
+    /// Its place.
+    pub position: Position,
+    /// Its time.
+    pub timestamp: Millis,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened, with the values that subscribers are shown.
+#[derive(Debug)]
+pub enum Body {
+    /// The item was written; `old` is what it held before.
+    Written {
+        /// Before.
+        old: Option<Json>,
+        /// Now.
+        new: Json,
+    },
+    /// The item was removed.
+    Deleted {
+        /// What it held.
+        old: Json,
+    },
+    /// A custom event.
+    Event {
+        /// Its own type.
+        name: Box<str>,
+        /// Its payload.
+        data: Json,
+    },
+}
+
+impl Body {
+    /// Create, update, delete or event.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Written { old: None, .. } => Kind::Create,
+            Self::Written { old: Some(_), .. } => Kind::Update,
+            Self::Deleted { .. } => Kind::Delete,
+            Self::Event { .. } => Kind::Event,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct GroupHead {
+    head: Head,
+    /// Whether `head.timestamp` is that of a change or of a `sync`, and not merely a floor.
+    stamped: bool,
+}
+
+/// One batch on top of an adapter.
+pub struct Ledger {
+    adapter: Box<dyn Adapter>,
+    clock: Clock,
+    max_value_bytes: usize,
+    heads: HashMap<GroupKey, GroupHead>,
+    /// Below which no group's head may start: the highest of those that were forgotten.
+    floor: Head,
+    forget_above: usize,
+    /// What the uncommitted writes leave of the items they touch.
+    overlay: HashMap<ItemKey, Option<Json>>,
+    writes: Vec<Write>,
+    recorded: Vec<Recorded>,
+    /// The heads before the batch, to go back to if the commit fails.
+    before: HashMap<GroupKey, GroupHead>,
+}
+
+impl Ledger {
+    /// A ledger on top of `adapter`; values that grow past `max_value_bytes` are refused.
+    #[must_use]
+    pub fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize) -> Self {
+        let floor = adapter.floor();
+        Self {
+            clock: Clock::starting_at(floor.timestamp),
+            floor,
+            adapter,
+            max_value_bytes,
+            heads: HashMap::new(),
+            forget_above: HEADS_KEPT,
+            overlay: HashMap::new(),
+            writes: Vec::new(),
+            recorded: Vec::new(),
+            before: HashMap::new(),
+        }
+    }
+
+    /// Whether everything that was recorded is committed.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.recorded.is_empty()
+    }
+
+    /// Applies one operation. Its result counts only after the next [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// Where the backend fails or the result passes a limit; the operation then left nothing behind.
+    pub fn apply(&mut self, op: Op) -> Result<Output, CallError> {
+        let code = op.error_code();
+        let failed = |error: AdapterError| CallError::new(code, error.to_string());
+        match op {
+            Op::Get { key } => Ok(self.get(&key).map_err(failed)?.map_or(Output::Absent, Output::Value)),
+            Op::Set { key, data } => {
+                let old = self.get(&key).map_err(failed)?;
+                self.put(key, old.clone(), data.clone(), true).map_err(failed)?;
+                Ok(Output::Written { old, new: Some(data), errors: None })
+            }
+            Op::Delete { key } => {
+                let old = self.get(&key).map_err(failed)?;
+                if let Some(old) = old.clone() {
+                    self.remove(key, old, true).map_err(failed)?;
+                }
+                Ok(Output::Written { old, new: None, errors: None })
+            }
+            Op::Update { key, ops, .. } => {
+                let old = self.get(&key).map_err(failed)?;
+                let (new, errors) = self.updated(old.as_ref(), &ops)?;
+                self.put(key, old.clone(), new.clone(), true).map_err(failed)?;
+                Ok(Output::Written { old, new: Some(new), errors })
+            }
+            Op::Send { group, item, name, data } => {
+                self.record(&group, item, Body::Event { name, data }).map_err(failed)?;
+                self.writes.push(Write::Touch(group));
+                Ok(Output::Value(Json::NULL))
+            }
+            Op::List { group } => {
+                self.adapter.list(&group).map(|items| Output::List(items.into_iter().map(|(_, value)| value).collect())).map_err(failed)
+            }
+            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str()).map(|names| Output::Value(names_json(&names))).map_err(failed),
+            Op::ListAll => self.adapter.list_all().map(|streams| Output::Value(streams_json(&streams))).map_err(failed),
+        }
+    }
+
+    /// The result of update operations on a value, and their errors if any failed.
+    ///
+    /// # Errors
+    /// `STREAM_UPDATE_ERROR` where the value cannot be read as a tree or would grow past the limit.
+    pub fn updated(&self, old: Option<&Json>, ops: &[ops::UpdateOp]) -> Result<(Json, Option<Json>), CallError> {
+        let error = |text: String| CallError::new("STREAM_UPDATE_ERROR", text);
+        let current = match old {
+            None => None,
+            Some(json) => Some(json.to_value().ok_or_else(|| error("the stored value is nested too deeply or holds a lone surrogate; set it anew".into()))?),
+        };
+        let updated = ops::apply(current, ops);
+        let new = Json::from_value(&updated.value);
+        if new.as_bytes().len() > self.max_value_bytes {
+            return Err(error(format!("the value would have {} bytes; the limit is {} (`max_value_bytes`)", new.as_bytes().len(), self.max_value_bytes)));
+        }
+        if crate::json::depth(new.as_bytes()) > crate::json::MAX_DEPTH {
+            return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));
+        }
+        let errors = if updated.errors.is_empty() { None } else { Json::of(&updated.errors) };
+        Ok((new, errors))
+    }
+
+    /// The value of an item as the batch leaves it.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    pub fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
+        match self.overlay.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.adapter.get(key),
+        }
+    }
+
+    /// Records that an item was written; `stored` where the value is the adapter's to keep, and not a worker's.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read; nothing is recorded then.
+    pub fn put(&mut self, key: ItemKey, old: Option<Json>, new: Json, stored: bool) -> Result<(), AdapterError> {
+        self.record(&key.group, Some(key.item.clone()), Body::Written { old, new: new.clone() })?;
+        if stored {
+            self.overlay.insert(key.clone(), Some(new.clone()));
+            self.writes.push(Write::Put(key, new));
+        } else {
+            self.writes.push(Write::Touch(key.group));
+        }
+        Ok(())
+    }
+
+    /// Records that an item was removed; `stored` as for [`put`](Self::put).
+    ///
+    /// # Errors
+    /// Where the backend cannot be read; nothing is recorded then.
+    pub fn remove(&mut self, key: ItemKey, old: Json, stored: bool) -> Result<(), AdapterError> {
+        self.record(&key.group, Some(key.item.clone()), Body::Deleted { old })?;
+        if stored {
+            self.overlay.insert(key.clone(), None);
+            self.writes.push(Write::Delete(key));
+        } else {
+            self.writes.push(Write::Touch(key.group));
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, group: &GroupKey, item: Option<Name>, body: Body) -> Result<(), AdapterError> {
+        let before = self.head(group)?;
+        self.before.entry(group.clone()).or_insert(before);
+        let head = Head { seq: before.head.seq + 1, timestamp: self.clock.now().max(before.head.timestamp + 1) };
+        self.heads.insert(group.clone(), GroupHead { head, stamped: true });
+        let position = Position { epoch: self.adapter.epoch(), seq: head.seq };
+        self.recorded.push(Recorded { group: group.clone(), item, position, timestamp: head.timestamp, body });
+        Ok(())
+    }
+
+    fn head(&mut self, group: &GroupKey) -> Result<GroupHead, AdapterError> {
+        if let Some(head) = self.heads.get(group) {
+            return Ok(*head);
+        }
+        Ok(match self.adapter.head(group)? {
+            Some(head) => GroupHead { head: Head { seq: head.seq, timestamp: head.timestamp }, stamped: true },
+            None => GroupHead { head: self.floor, stamped: false },
+        })
+    }
+
+    /// Makes the batch permanent and hands out what it changed, in order.
+    ///
+    /// # Errors
+    /// Where the backend stored nothing; the ledger is then where it was before the batch.
+    pub fn commit(&mut self) -> Result<Vec<Recorded>, AdapterError> {
+        let heads: Vec<_> = self.before.keys().filter_map(|group| Some((group.clone(), self.heads.get(group)?.head))).collect();
+        let result = if self.writes.is_empty() { Ok(()) } else { self.adapter.commit(&self.writes, &heads) };
+        self.writes.clear();
+        self.overlay.clear();
+        let recorded = std::mem::take(&mut self.recorded);
+        match result {
+            Ok(()) => {
+                self.before.clear();
+                Ok(recorded)
+            }
+            Err(error) => {
+                // Timestamps that were given out and taken back leave a gap, which no client notices; a gap in `seq` would be one.
+                for (group, before) in self.before.drain() {
+                    self.heads.insert(group, before);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The state of a group, for those who begin to watch it. Call it on a clean ledger only.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    pub fn snapshot(&mut self, group: &GroupKey, whole: bool, items: &[Name]) -> Result<Snapshot, AdapterError> {
+        debug_assert!(self.is_clean(), "a snapshot of uncommitted changes");
+        let (position, timestamp) = self.position(group)?;
+        let whole = if whole { Some(self.adapter.list(group)?) } else { None };
+        let items = items
+            .iter()
+            .map(|item| Ok((item.clone(), self.adapter.get(&ItemKey { group: group.clone(), item: item.clone() })?)))
+            .collect::<Result<_, AdapterError>>()?;
+        Ok(Snapshot { position, timestamp, whole, items })
+    }
+
+    /// The last change of a group and the timestamp that a `sync` of it carries. All later changes get a greater one.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    pub fn position(&mut self, group: &GroupKey) -> Result<(Position, Millis), AdapterError> {
+        let mut held = self.head(group)?;
+        if !held.stamped {
+            held.head.timestamp = held.head.timestamp.max(self.clock.now().saturating_sub(1));
+            held.stamped = true;
+        }
+        self.heads.insert(group.clone(), held);
+        Ok((Position { epoch: self.adapter.epoch(), seq: held.head.seq }, held.head.timestamp))
+    }
+
+    /// Forgets heads that nobody needs, once too many are held.
+    ///
+    /// A group that is not watched has nobody who could notice where its numbers continue, as long as they and the timestamps only
+    /// rise; the highest of what is forgotten is where groups without a known head begin.
+    pub fn forget(&mut self, watched: impl Fn(&GroupKey) -> bool) {
+        if self.heads.len() <= self.forget_above || !self.is_clean() {
+            return;
+        }
+        let floor = &mut self.floor;
+        self.heads.retain(|group, held| {
+            let keep = watched(group);
+            if !keep {
+                floor.seq = floor.seq.max(held.head.seq);
+                floor.timestamp = floor.timestamp.max(held.head.timestamp);
+            }
+            keep
+        });
+        self.forget_above = HEADS_KEPT.max(2 * self.heads.len());
+    }
+}
+
+fn names_json(names: &[Name]) -> Json {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    Json::of(&names).unwrap_or(Json::NULL)
+}
+
+fn streams_json(streams: &[(Name, Vec<Name>)]) -> Json {
+    #[derive(serde::Serialize)]
+    struct Stream<'a> {
+        id: &'a str,
+        groups: Vec<&'a str>,
+    }
+    #[derive(serde::Serialize)]
+    struct All<'a> {
+        stream: Vec<Stream<'a>>,
+        count: usize,
+    }
+    let stream: Vec<_> =
+        streams.iter().map(|(id, groups)| Stream { id: id.as_str(), groups: groups.iter().map(Name::as_str).collect() }).collect();
+    Json::of(&All { count: stream.len(), stream }).unwrap_or(Json::NULL)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::adapter::Items;
+    use crate::adapter::memory::Memory;
+
+    fn json(text: &str) -> Json {
+        Json::assembled(text.to_owned())
+    }
+
+    fn set(ledger: &mut Ledger, item: &str, value: &str) -> Output {
+        ledger.apply(Op::Set { key: ItemKey::new("s", "g", item), data: json(value) }).unwrap()
+    }
+
+    fn at(ms: Millis) -> Ledger {
+        let mut ledger = Ledger::new(Box::new(Memory::new()), 1 << 20);
+        ledger.clock.fixed = Some(ms);
+        ledger
+    }
+
+    #[test]
+    fn operations_of_one_batch_see_each_other() {
+        let mut ledger = at(1_000);
+        set(&mut ledger, "a", "1");
+        assert_eq!(set(&mut ledger, "a", "2"), Output::Written { old: Some(json("1")), new: Some(json("2")), errors: None });
+        let gone = ledger.apply(Op::Delete { key: ItemKey::new("s", "g", "a") }).unwrap();
+        assert_eq!(gone, Output::Written { old: Some(json("2")), new: None, errors: None });
+        assert_eq!(ledger.apply(Op::Get { key: ItemKey::new("s", "g", "a") }).unwrap(), Output::Absent);
+        let kinds: Vec<_> = ledger.commit().unwrap().iter().map(|r| r.body.kind()).collect();
+        assert_eq!(kinds, [Kind::Create, Kind::Update, Kind::Delete]);
+    }
+
+    #[test]
+    fn timestamps_of_a_group_rise_strictly_within_one_millisecond() {
+        let mut ledger = at(1_000);
+        for _ in 0..3 {
+            set(&mut ledger, "a", "1");
+        }
+        let stamps: Vec<_> = ledger.commit().unwrap().iter().map(|r| (r.position.seq, r.timestamp)).collect();
+        assert_eq!(stamps, [(1, 1_000), (2, 1_001), (3, 1_002)]);
+    }
+
+    #[test]
+    fn sync_of_a_new_group_is_older_than_its_first_change() {
+        let mut ledger = at(1_000);
+        let snapshot = ledger.snapshot(&GroupKey::new("s", "g"), true, &[]).unwrap();
+        assert_eq!((snapshot.position.seq, snapshot.timestamp), (0, 999));
+        set(&mut ledger, "a", "1");
+        assert_eq!(ledger.commit().unwrap()[0].timestamp, 1_000);
+        assert_eq!(ledger.snapshot(&GroupKey::new("s", "g"), true, &[]).unwrap().timestamp, 1_000);
+    }
+
+    #[test]
+    fn forgotten_groups_continue_above_what_they_had() {
+        let mut ledger = at(1_000);
+        for _ in 0..5 {
+            set(&mut ledger, "a", "1");
+        }
+        ledger.commit().unwrap();
+        ledger.forget_above = 0;
+        ledger.forget(|_| false);
+        assert!(ledger.heads.is_empty());
+        set(&mut ledger, "a", "1");
+        let change = &ledger.commit().unwrap()[0];
+        assert_eq!((change.position.seq, change.timestamp), (6, 1_005));
+    }
+
+    #[test]
+    fn deleting_what_is_not_there_changes_nothing() {
+        let mut ledger = at(1_000);
+        let output = ledger.apply(Op::Delete { key: ItemKey::new("s", "g", "a") }).unwrap();
+        assert_eq!(output, Output::Written { old: None, new: None, errors: None });
+        assert!(ledger.commit().unwrap().is_empty());
+    }
+
+    #[test]
+    fn stored_null_is_there_and_a_missing_item_is_not() {
+        let mut ledger = at(1_000);
+        set(&mut ledger, "a", "null");
+        ledger.commit().unwrap();
+        assert_eq!(ledger.apply(Op::Get { key: ItemKey::new("s", "g", "a") }).unwrap(), Output::Value(Json::NULL));
+        assert_eq!(ledger.apply(Op::Get { key: ItemKey::new("s", "g", "b") }).unwrap(), Output::Absent);
+        set(&mut ledger, "a", "1");
+        assert_eq!(ledger.commit().unwrap()[0].body.kind(), Kind::Update);
+    }
+
+    struct Failing(Memory);
+
+    impl Adapter for Failing {
+        fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
+            self.0.get(key)
+        }
+        fn list(&mut self, group: &GroupKey) -> Result<Items, AdapterError> {
+            self.0.list(group)
+        }
+        fn list_groups(&mut self, stream: &str) -> Result<Vec<Name>, AdapterError> {
+            self.0.list_groups(stream)
+        }
+        fn list_all(&mut self) -> Result<Vec<(Name, Vec<Name>)>, AdapterError> {
+            self.0.list_all()
+        }
+        fn commit(&mut self, _: &[Write], _: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
+            Err(AdapterError::Failed("the disk is full".into()))
+        }
+        fn head(&mut self, group: &GroupKey) -> Result<Option<Head>, AdapterError> {
+            self.0.head(group)
+        }
+        fn floor(&self) -> Head {
+            self.0.floor()
+        }
+        fn epoch(&self) -> u64 {
+            self.0.epoch()
+        }
+    }
+
+    #[test]
+    fn failed_commit_leaves_no_value_and_no_gap() {
+        let mut ledger = Ledger::new(Box::new(Failing(Memory::new())), 1 << 20);
+        set(&mut ledger, "a", "1");
+        assert!(ledger.commit().is_err());
+        assert_eq!(ledger.apply(Op::Get { key: ItemKey::new("s", "g", "a") }).unwrap(), Output::Absent);
+        assert_eq!(ledger.position(&GroupKey::new("s", "g")).unwrap().0.seq, 0);
+    }
+
+    #[test]
+    fn update_past_the_value_limit_is_refused_and_changes_nothing() {
+        let mut ledger = Ledger::new(Box::new(Memory::new()), 16);
+        let raw = serde_json::value::to_raw_value(&serde_json::json!([{"type": "set", "path": "a", "value": "0123456789abcdef"}])).unwrap();
+        let op = Op::Update { key: ItemKey::new("s", "g", "a"), ops: ops::parse(&raw).unwrap(), raw: Json::copy(&raw) };
+        assert_eq!(ledger.apply(op).unwrap_err().code, "STREAM_UPDATE_ERROR");
+        assert!(ledger.is_clean());
+    }
+}

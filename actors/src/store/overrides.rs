@@ -1,0 +1,167 @@
+//! Calls to the functions by which a worker takes over a stream (protocol.md B.6).
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::input::Op;
+use crate::error::{CallError, JSON_ERROR, Outcome, Output};
+use crate::functions::table::Override;
+use crate::functions::{Registry, value_or_null};
+use crate::ids::{GroupKey, ItemKey, Name};
+use crate::json::{Json, present};
+
+/// The override that serves an operation, if its stream has one for it.
+#[must_use]
+pub fn of(op: &Op) -> Option<Override> {
+    Some(match op {
+        Op::Set { .. } => Override::Set,
+        Op::Get { .. } => Override::Get,
+        Op::Delete { .. } => Override::Delete,
+        Op::List { .. } => Override::List,
+        Op::ListGroups { .. } => Override::ListGroups,
+        Op::Update { .. } => Override::Update,
+        Op::ListAll | Op::Send { .. } => return None,
+    })
+}
+
+/// What an override's answer comes to.
+#[derive(Debug)]
+pub enum Answered {
+    /// A read.
+    Read(Output),
+    /// A set or an update.
+    Written {
+        /// As the worker says; missing and `null` both mean that the item is new.
+        old: Option<Json>,
+        /// The value that the worker keeps now.
+        new: Json,
+        /// The operations of an update that failed.
+        errors: Option<Json>,
+    },
+    /// A delete; `None` where the worker had no such item.
+    Deleted(Option<Json>),
+}
+
+/// Calls the override `with` for `op`.
+///
+/// # Errors
+/// The worker's own error, `JSON_ERROR` where its answer has the wrong shape, or the operation's code where a write answers nothing.
+pub async fn call(registry: Arc<Registry>, with: Override, op: &Op) -> Result<Answered, CallError> {
+    let (stream, input) = input(op);
+    let output = invoke(&registry, with, stream, input).await?;
+    match op {
+        Op::Get { .. } => Ok(Answered::Read(output)),
+        Op::List { .. } => Ok(Answered::Read(Output::List(list(&value_or_null(Ok(output))?)?))),
+        Op::ListGroups { .. } => {
+            let json = value_or_null(Ok(output))?;
+            json.parse::<Vec<String>>().map_err(|error| wrong_shape("an array of strings", &error))?;
+            Ok(Answered::Read(Output::Value(json)))
+        }
+        Op::Delete { .. } => Ok(Answered::Deleted(pair(&value_or_null(Ok(output))?)?.0)),
+        _ => {
+            let Output::Value(json) = output else { return Err(no_result(op, with, stream)) };
+            if json.is_null() {
+                return Err(no_result(op, with, stream));
+            }
+            let (old, new, errors) = pair(&json)?;
+            let new = new.ok_or_else(|| CallError::new(JSON_ERROR, "the override's result has no `new_value`"))?;
+            Ok(Answered::Written { old, new, errors })
+        }
+    }
+}
+
+/// The value of an item by the `get` override.
+///
+/// # Errors
+/// The worker's own error.
+pub async fn get(registry: &Arc<Registry>, key: &ItemKey) -> Result<Option<Json>, CallError> {
+    let op = Op::Get { key: key.clone() };
+    let (stream, input) = input(&op);
+    let output = invoke(registry, Override::Get, stream, input).await?;
+    // `null` is what a Python or Node `get` answers for an item that is not there.
+    Ok(match output {
+        Output::Value(json) if !json.is_null() => Some(json),
+        _ => None,
+    })
+}
+
+/// All values of a group by the `list` override.
+///
+/// # Errors
+/// The worker's own error, or `JSON_ERROR`.
+pub async fn list_group(registry: &Arc<Registry>, group: &GroupKey) -> Result<Vec<(Name, Json)>, CallError> {
+    let op = Op::List { group: group.clone() };
+    let (stream, input) = input(&op);
+    let json = value_or_null(invoke(registry, Override::List, stream, input).await)?;
+    // An override answers values without their names; a `sync` needs no more.
+    Ok(list(&json)?.into_iter().map(|value| (Name::from(""), value)).collect())
+}
+
+async fn invoke(registry: &Arc<Registry>, with: Override, stream: &str, input: serde_json::Map<String, serde_json::Value>) -> Outcome {
+    let data = Json::from_value(&serde_json::Value::Object(input));
+    registry.call(&with.id(stream), data, registry.settings.stream.join_timeout).await
+}
+
+fn no_result(op: &Op, with: Override, stream: &str) -> CallError {
+    CallError::new(op.error_code(), format!("'{}' answered no result; it must answer an object with `new_value`", with.id(stream)))
+}
+
+fn wrong_shape(expected: &str, error: &serde_json::Error) -> CallError {
+    CallError::new(JSON_ERROR, format!("the override must answer {expected}: {error}"))
+}
+
+fn list(json: &Json) -> Result<Vec<Json>, CallError> {
+    let values: Vec<&RawValue> = json.parse().map_err(|error| wrong_shape("an array", &error))?;
+    Ok(values.into_iter().map(Json::copy).collect())
+}
+
+type Pair = (Option<Json>, Option<Json>, Option<Json>);
+
+fn pair(json: &Json) -> Result<Pair, CallError> {
+    #[derive(Deserialize, Default)]
+    struct Shape<'a> {
+        #[serde(borrow, default)]
+        old_value: Option<&'a RawValue>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        new_value: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        errors: Option<&'a RawValue>,
+    }
+    if json.is_null() {
+        return Ok((None, None, None));
+    }
+    let shape: Shape<'_> = json.parse().map_err(|error| wrong_shape("an object with `old_value` and `new_value`", &error))?;
+    Ok((shape.old_value.map(Json::copy), shape.new_value.map(Json::copy), shape.errors.map(Json::copy)))
+}
+
+/// The declared keys of the call and nothing else. An update's operations are passed on by the store as they came.
+fn input(op: &Op) -> (&str, serde_json::Map<String, serde_json::Value>) {
+    let mut input = serde_json::Map::new();
+    let mut put = |key: &str, value: serde_json::Value| input.insert(key.to_owned(), value);
+    let stream = match op {
+        Op::ListGroups { stream } => stream.as_str(),
+        other => other.group().map_or("", GroupKey::stream),
+    };
+    put("stream_name", stream.into());
+    if let Some(group) = op.group() {
+        put("group_id", group.group().into());
+    }
+    match op {
+        Op::Set { key, .. } | Op::Get { key } | Op::Delete { key } | Op::Update { key, .. } => {
+            put("item_id", key.item.as_str().into());
+        }
+        _ => {}
+    }
+    match op {
+        Op::Set { data, .. } => {
+            put("data", data.to_value().unwrap_or_default());
+        }
+        Op::Update { raw, .. } => {
+            put("ops", raw.to_value().unwrap_or_default());
+        }
+        _ => {}
+    }
+    (stream, input)
+}

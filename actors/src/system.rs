@@ -1,0 +1,70 @@
+//! A running system: the store, the trigger dispatcher and the guardian, each on its place.
+
+use std::sync::Arc;
+
+use actix::{Actor, Arbiter, Context};
+
+use crate::adapter::Adapter;
+use crate::functions::Registry;
+use crate::guardian::{Failure, Guardian, Sentinel};
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::trigger::Triggers;
+
+/// A running system.
+///
+/// Dropping it leaves the actors running; [`stop`](Self::stop) ends their arbiters.
+#[derive(Debug)]
+pub struct System {
+    registry: Arc<Registry>,
+    store: Arbiter,
+    triggers: Arbiter,
+    failure: Failure,
+}
+
+impl System {
+    /// Starts the actors. Call it inside an actix system; the store and the dispatcher get arbiters, that is threads, of their own.
+    #[must_use]
+    pub fn start(settings: Settings, adapter: Box<dyn Adapter>) -> Self {
+        let registry = Registry::new(settings);
+        let (guardian, failure) = Guardian::new();
+        let guardian = guardian.start();
+        let (store, triggers) = (Arbiter::new(), Arbiter::new());
+        let dispatcher = {
+            let (registry, sentinel) = (registry.clone(), Sentinel::new("triggers", guardian.clone().recipient()));
+            Triggers::start_in_arbiter(&triggers.handle(), move |_: &mut Context<Triggers>| Triggers::new(registry, sentinel))
+        };
+        let addr = {
+            let (registry, sentinel) = (registry.clone(), Sentinel::new("store", guardian.recipient()));
+            let news_to = dispatcher.clone().recipient();
+            Store::start_in_arbiter(&store.handle(), move |_: &mut Context<Store>| Store::new(registry, adapter, news_to, sentinel))
+        };
+        registry.set_actors(addr, dispatcher);
+        Self { registry, store, triggers, failure }
+    }
+
+    /// What sessions need.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Resolves with the name of an actor that has died; the system is then of no use any more.
+    pub async fn failed(&self) -> &'static str {
+        let mut failure = self.failure.clone();
+        loop {
+            if let Some(actor) = *failure.borrow_and_update() {
+                return actor;
+            }
+            if failure.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Ends the store and the dispatcher after what they have at hand.
+    pub fn stop(self) {
+        self.store.stop();
+        self.triggers.stop();
+    }
+}

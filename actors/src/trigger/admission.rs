@@ -1,0 +1,181 @@
+//! May a client join? What the `stream:join` triggers are asked, and who owes the `stream:leave` if the client does not wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use actix::Message;
+use bytes::BufMut;
+use tokio::sync::oneshot;
+
+use super::config::Filter;
+use super::table::Binding;
+use crate::functions::Registry;
+use crate::ids::{GroupKey, Name};
+use crate::json::Json;
+use crate::settings::JoinFailure;
+use crate::wire::{put_field, put_string};
+
+/// One subscription of one client, as join and leave triggers see it.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// The client's name for the subscription.
+    pub subscription_id: Box<str>,
+    /// The group.
+    pub group: GroupKey,
+    /// The item, if only one is subscribed to.
+    pub item: Option<Name>,
+    /// What the auth function said of the client.
+    pub context: Option<Json>,
+}
+
+impl Membership {
+    /// The payload of join and leave triggers.
+    ///
+    /// `context` is left out where it is null, although upstream sends the null: the documented Python handlers read it with
+    /// `input.get('context', {}).get('userId')`, which a null breaks, and a join handler that breaks refuses the join.
+    #[must_use]
+    pub fn payload(&self) -> Json {
+        let mut out = vec![b'{'];
+        put_field(&mut out, "subscription_id", &self.subscription_id);
+        put_field(&mut out, "stream_name", self.group.stream());
+        put_field(&mut out, "group_id", self.group.group());
+        out.put_slice(b"\"id\":");
+        match &self.item {
+            Some(item) => put_string(&mut out, item.as_str()),
+            None => out.put_slice(b"null"),
+        }
+        if let Some(context) = self.context.as_ref().filter(|context| !context.is_null()) {
+            out.put_slice(b",\"context\":");
+            out.put_slice(context.as_bytes());
+        }
+        out.put_u8(b'}');
+        Json::assembled(out)
+    }
+}
+
+/// Ask the join triggers. In order of registration, one after the other; the first that refuses decides.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Admit {
+    /// Who wants to join what.
+    pub membership: Membership,
+    /// Whom to ask.
+    pub triggers: Vec<(Arc<Binding>, Filter)>,
+    /// Settles who fires the leave if the client goes meanwhile.
+    pub admission: Arc<Admission>,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Verdict>,
+}
+
+/// What the join triggers said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// None refused.
+    Admitted,
+    /// One refused or failed.
+    Refused,
+}
+
+/// Between asking and knowing, a client may leave. Its join handlers have run then, so exactly one side must fire the leave: the one
+/// that comes second.
+#[derive(Debug, Default)]
+pub struct Admission(AtomicU8);
+
+const PENDING: u8 = 0;
+const ADMITTED: u8 = 1;
+const ABANDONED: u8 = 2;
+
+impl Admission {
+    /// The triggers have admitted the client. False where it has gone: the caller fires the leave.
+    #[must_use]
+    pub fn admit(&self) -> bool {
+        self.0.compare_exchange(PENDING, ADMITTED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The client has gone. True where it had been admitted: the caller fires the leave.
+    #[must_use]
+    pub fn abandon(&self) -> bool {
+        self.0.compare_exchange(PENDING, ABANDONED, Ordering::AcqRel, Ordering::Acquire) == Err(ADMITTED)
+    }
+}
+
+/// Asks every trigger.
+pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<Binding>, Filter)]) -> Verdict {
+    let payload = membership.payload();
+    let settings = &registry.settings.stream;
+    for (binding, filter) in triggers {
+        let failed = |function: &str, error: &crate::error::CallError| {
+            tracing::warn!(trigger = %binding.id, function, code = %error.code, %error, "a join trigger failed");
+            settings.join_failure == JoinFailure::Refuse
+        };
+        if let Some(condition) = &filter.condition {
+            match registry.call(condition.as_str(), payload.clone(), settings.join_timeout).await {
+                Ok(output) if super::is_false(&output) => continue,
+                Ok(_) => {}
+                // The condition guards a handler that may refuse, so without it nobody knows; and then nobody joins.
+                Err(error) if failed(condition.as_str(), &error) => return Verdict::Refused,
+                Err(_) => continue,
+            }
+        }
+        match registry.call(&binding.function_id, payload.clone(), settings.join_timeout).await {
+            Ok(output) => {
+                if refuses(&output.into_json()) {
+                    return Verdict::Refused;
+                }
+            }
+            Err(error) if failed(&binding.function_id, &error) => return Verdict::Refused,
+            Err(_) => {}
+        }
+    }
+    Verdict::Admitted
+}
+
+/// Whether a handler's result is an object with `"unauthorized": true`.
+#[must_use]
+pub fn refuses(result: &Json) -> bool {
+    result.to_value().is_some_and(|value| value.get("unauthorized") == Some(&serde_json::Value::Bool(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn payload_leaves_a_null_context_out() {
+        for context in [None, Some(Json::NULL)] {
+            let membership = Membership { subscription_id: "s\"1".into(), group: GroupKey::new("a", "b"), item: None, context };
+            let expected = json!({"subscription_id": "s\"1", "stream_name": "a", "group_id": "b", "id": null});
+            assert_eq!(membership.payload().to_value().unwrap(), expected);
+        }
+        let context = Some(Json::assembled("{\"userId\":1}"));
+        let membership = Membership { subscription_id: "s".into(), group: GroupKey::new("a", "b"), item: Some("i".into()), context };
+        let expected = json!({"subscription_id": "s", "stream_name": "a", "group_id": "b", "id": "i", "context": {"userId": 1}});
+        assert_eq!(membership.payload().to_value().unwrap(), expected);
+    }
+
+    #[test]
+    fn only_the_boolean_true_refuses() {
+        for (result, expected) in [
+            (json!({"unauthorized": true}), true),
+            (json!({"unauthorized": "true"}), false),
+            (json!({"unauthorized": null}), false),
+            (json!({}), false),
+            (json!([true]), false),
+            (json!(null), false),
+        ] {
+            assert_eq!(refuses(&Json::from_value(&result)), expected, "{result}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_side_fires_the_leave() {
+        let first = Admission::default();
+        assert!(first.admit());
+        assert!(first.abandon());
+        let second = Admission::default();
+        assert!(!second.abandon());
+        assert!(!second.admit());
+    }
+}

@@ -1,0 +1,301 @@
+//! The trigger dispatcher: calls workers when something happens.
+//!
+//! - *Owns* one queue per trigger that has something to tell.
+//! - *Receives* [`News`] from the store, [`Admit`] and [`Left`] from sessions, [`Notice`] from workers' sessions.
+//! - *Sends* calls to workers by way of the registry, verdicts to sessions.
+//! - *Bounded by* [`MAILBOX`] batches from the store, and per trigger by [`queue::WINDOW`] calls under way and [`queue::WAITING`] events;
+//!   what comes on top is dropped, counted and logged.
+
+pub mod admission;
+pub mod config;
+pub mod queue;
+pub mod table;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use serde_json::json;
+
+use crate::change::Change;
+use crate::error::Output;
+use crate::functions::{Registry, engine};
+use crate::guardian::Sentinel;
+use crate::json::Json;
+use crate::store::Triggered;
+use admission::{Admit, Membership, Verdict};
+use config::{Filter, Kind};
+use queue::{Queue, Step};
+use table::Binding;
+
+/// Batches that may wait for the dispatcher.
+pub const MAILBOX: usize = 1_024;
+/// How long changes of the set of functions are gathered before they are told.
+const GATHER: Duration = Duration::from_millis(100);
+/// How soon a trigger is tried again whose worker has too much under way.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// What the store tells, in the order in which it happened.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum News {
+    /// Items changed, oldest first.
+    Changes(Vec<Arc<Change>>),
+    /// A `stream` trigger began or ended at this point.
+    Triggered(Triggered),
+}
+
+/// A subscription that was admitted has ended.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Left(pub Membership);
+
+/// Something happened to workers or functions.
+#[derive(Message, Debug, Clone)]
+#[rtype(result = "()")]
+pub enum Notice {
+    /// A worker connected, disconnected or described itself.
+    Worker {
+        /// The event's name on the wire.
+        event: &'static str,
+        /// The worker.
+        worker_id: String,
+    },
+    /// Functions came or went.
+    Functions,
+}
+
+/// Whether a condition said no: only the boolean `false` does.
+#[must_use]
+pub fn is_false(output: &Output) -> bool {
+    matches!(output, Output::Value(json) if json.as_bytes() == b"false")
+}
+
+struct Trigger {
+    binding: Arc<Binding>,
+    condition: Option<Box<str>>,
+    queue: Queue,
+    retry_due: bool,
+}
+
+/// See the [module](self).
+pub struct Triggers {
+    registry: Arc<Registry>,
+    /// `stream` triggers by stream, in the order in which they were registered.
+    streams: HashMap<Box<str>, Vec<(Arc<Binding>, Filter)>>,
+    /// Triggers with something to tell, by id.
+    active: HashMap<Box<str>, Trigger>,
+    functions: HashSet<Box<str>>,
+    gathering: bool,
+    sentinel: Sentinel,
+}
+
+impl Triggers {
+    /// A dispatcher without triggers.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, sentinel: Sentinel) -> Self {
+        Self { registry, streams: HashMap::new(), active: HashMap::new(), functions: HashSet::new(), gathering: false, sentinel }
+    }
+
+    fn offer(&mut self, binding: &Arc<Binding>, condition: Option<&str>, payload: Json, ctx: &mut Context<Self>) {
+        let trigger = self.active.entry(binding.id.clone()).or_insert_with(|| Trigger {
+            binding: binding.clone(),
+            condition: condition.map(Into::into),
+            queue: Queue::new(condition.is_some()),
+            retry_due: false,
+        });
+        if !trigger.queue.push(payload) && trigger.queue.dropped.is_power_of_two() {
+            let dropped = trigger.queue.dropped;
+            tracing::warn!(trigger = %binding.id, function = %binding.function_id, dropped, "trigger is behind; events were dropped");
+        }
+        self.pump(&binding.id.clone(), ctx);
+    }
+
+    fn pump(&mut self, id: &str, ctx: &mut Context<Self>) {
+        loop {
+            let Some(trigger) = self.active.get_mut(id) else { return };
+            if engine::is_busy(&self.registry, &trigger.binding.function_id) {
+                if !trigger.retry_due {
+                    trigger.retry_due = true;
+                    let id: Box<str> = id.into();
+                    ctx.run_later(RETRY, move |triggers, ctx| {
+                        if let Some(trigger) = triggers.active.get_mut(&id) {
+                            trigger.retry_due = false;
+                        }
+                        triggers.pump(&id, ctx);
+                    });
+                }
+                return;
+            }
+            let Some(step) = trigger.queue.step() else { return };
+            let registry = self.registry.clone();
+            let binding = trigger.binding.clone();
+            match step {
+                Step::Call(payload) => {
+                    let limit = self.registry.settings.worker.invocation_timeout;
+                    let called = binding.clone();
+                    let call = async move { registry.call(&called.function_id, payload, limit).await };
+                    ctx.spawn(call.into_actor(self).map(move |outcome, triggers, ctx| {
+                        if let Err(error) = outcome {
+                            tracing::warn!(trigger = %binding.id, function = %binding.function_id, code = %error.code, %error, "trigger handler failed");
+                        }
+                        triggers.resume(&binding, ctx, Queue::done);
+                    }));
+                }
+                Step::Ask(ticket, payload) => {
+                    let Some(condition) = trigger.condition.clone() else { return };
+                    let limit = self.registry.settings.stream.join_timeout;
+                    let call = async move {
+                        let outcome = registry.call(&condition, payload, limit).await;
+                        (outcome, condition)
+                    };
+                    ctx.spawn(call.into_actor(self).map(move |(outcome, condition), triggers, ctx| {
+                        let passed = match outcome {
+                            Ok(output) => !is_false(&output),
+                            Err(error) => {
+                                tracing::warn!(trigger = %binding.id, function = %condition, code = %error.code, %error, "condition failed; handler skipped");
+                                false
+                            }
+                        };
+                        triggers.resume(&binding, ctx, |queue| queue.answer(ticket, passed));
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Goes on with a trigger after a call of it ended, unless it was replaced or removed meanwhile.
+    fn resume(&mut self, binding: &Arc<Binding>, ctx: &mut Context<Self>, record: impl FnOnce(&mut Queue)) {
+        if let Some(trigger) = self.active.get_mut(&binding.id)
+            && Arc::ptr_eq(&trigger.binding, binding)
+        {
+            record(&mut trigger.queue);
+            self.pump(&binding.id.clone(), ctx);
+        }
+    }
+
+    fn tell_all(&mut self, kind: &Kind, payload: &Json, ctx: &mut Context<Self>) {
+        let bindings: Vec<_> = self.registry.triggers.read().iter().filter(|binding| binding.kind == *kind).cloned().collect();
+        for binding in bindings {
+            self.offer(&binding, None, payload.clone(), ctx);
+        }
+    }
+
+    fn left(&mut self, membership: &Membership, ctx: &mut Context<Self>) {
+        let item = membership.item.as_ref().map(crate::ids::Name::as_str);
+        let triggers = self.registry.triggers.read().for_session(false, &membership.group, item);
+        if triggers.is_empty() {
+            return;
+        }
+        let payload = membership.payload();
+        for (binding, filter) in triggers {
+            self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload.clone(), ctx);
+        }
+    }
+}
+
+impl Actor for Triggers {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.sentinel.disarm();
+    }
+}
+
+impl Handler<News> for Triggers {
+    type Result = ();
+
+    fn handle(&mut self, news: News, ctx: &mut Self::Context) {
+        match news {
+            News::Changes(changes) => {
+                for change in changes {
+                    let Some(bindings) = self.streams.get(change.group.stream()) else { continue };
+                    let item = change.item.as_ref().map(crate::ids::Name::as_str);
+                    let matching: Vec<_> = bindings.iter().filter(|(_, filter)| filter.matches(&change.group, item)).cloned().collect();
+                    for (binding, filter) in matching {
+                        let payload = Json::assembled(change.frame.payload());
+                        self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload, ctx);
+                    }
+                }
+            }
+            News::Triggered(Triggered::Begin(binding)) => {
+                if let Kind::Stream(filter) = &binding.kind
+                    && let Some(stream) = &filter.stream
+                {
+                    self.streams.entry(stream.as_str().into()).or_default().push((binding.clone(), filter.clone()));
+                }
+            }
+            News::Triggered(Triggered::End(binding)) => {
+                if let Kind::Stream(Filter { stream: Some(stream), .. }) = &binding.kind
+                    && let Some(bindings) = self.streams.get_mut(stream.as_str())
+                {
+                    bindings.retain(|(other, _)| !Arc::ptr_eq(other, &binding));
+                    if bindings.is_empty() {
+                        self.streams.remove(stream.as_str());
+                    }
+                }
+                if self.active.get(&binding.id).is_some_and(|trigger| Arc::ptr_eq(&trigger.binding, &binding)) {
+                    self.active.remove(&binding.id);
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Admit> for Triggers {
+    type Result = ();
+
+    fn handle(&mut self, Admit { membership, triggers, admission, reply }: Admit, ctx: &mut Self::Context) {
+        let registry = self.registry.clone();
+        let asked = async move {
+            let verdict = admission::ask(&registry, &membership, &triggers).await;
+            (verdict, membership)
+        };
+        ctx.spawn(asked.into_actor(self).map(move |(verdict, membership), triggers, ctx| {
+            if verdict == Verdict::Admitted && !admission.admit() {
+                triggers.left(&membership, ctx);
+            }
+            // A session that has gone does not wait for it any more.
+            let _ = reply.send(verdict);
+        }));
+    }
+}
+
+impl Handler<Left> for Triggers {
+    type Result = ();
+
+    fn handle(&mut self, Left(membership): Left, ctx: &mut Self::Context) {
+        self.left(&membership, ctx);
+    }
+}
+
+impl Handler<Notice> for Triggers {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        match notice {
+            Notice::Worker { event, worker_id } => {
+                let payload = Json::from_value(&json!({"event": event, "worker_id": worker_id}));
+                self.tell_all(&Kind::WorkersAvailable, &payload, ctx);
+            }
+            Notice::Functions if !self.gathering => {
+                self.gathering = true;
+                ctx.run_later(GATHER, |triggers, ctx| {
+                    triggers.gathering = false;
+                    let now: HashSet<Box<str>> = triggers.registry.functions.read().iter().map(|(id, _)| id.into()).collect();
+                    if now != triggers.functions {
+                        triggers.functions = now;
+                        let payload = json!({"event": "functions_changed", "functions": engine::functions(&triggers.registry, false)});
+                        triggers.tell_all(&Kind::FunctionsAvailable, &Json::from_value(&payload), ctx);
+                    }
+                });
+            }
+            Notice::Functions => {}
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What one trigger still has to be told, oldest first. No actor.
+//!
+//! Handlers are called in order and not waited for, so that a slow one costs time in flight and not order; conditions are asked ahead,
+//! and an event leaves the queue when its own condition is known and everything before it has left.
+
+use std::collections::VecDeque;
+
+use crate::json::Json;
+
+/// Calls of one trigger, handler or condition, that may be under way.
+pub const WINDOW: usize = 256;
+/// Events that may wait for one trigger.
+pub const WAITING: usize = 10_000;
+/// The same in bytes of payload.
+pub const WAITING_BYTES: usize = 64 << 20;
+
+/// Names an event of a queue.
+pub type Ticket = u64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Unasked,
+    Asked,
+    Passed,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Event {
+    ticket: Ticket,
+    payload: Json,
+    condition: Condition,
+}
+
+/// The events of one trigger.
+#[derive(Debug)]
+pub struct Queue {
+    conditional: bool,
+    events: VecDeque<Event>,
+    bytes: usize,
+    next: Ticket,
+    in_flight: usize,
+    asked: usize,
+    /// Events that were dropped because too many waited.
+    pub dropped: u64,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq)]
+pub enum Step {
+    /// Ask the condition about this event, and [`answer`](Queue::answer).
+    Ask(Ticket, Json),
+    /// Call the handler, and tell when it is [`done`](Queue::done).
+    Call(Json),
+}
+
+impl Queue {
+    /// An empty queue of a trigger with or without a condition.
+    #[must_use]
+    pub fn new(conditional: bool) -> Self {
+        Self { conditional, events: VecDeque::new(), bytes: 0, next: 0, in_flight: 0, asked: 0, dropped: 0 }
+    }
+
+    /// Adds an event; false where too many wait, and it was dropped.
+    pub fn push(&mut self, payload: Json) -> bool {
+        let size = payload.as_bytes().len();
+        if self.events.len() >= WAITING || (self.bytes + size > WAITING_BYTES && !self.events.is_empty()) {
+            self.dropped += 1;
+            return false;
+        }
+        self.bytes += size;
+        let condition = if self.conditional { Condition::Unasked } else { Condition::Passed };
+        self.events.push_back(Event { ticket: self.next, payload, condition });
+        self.next += 1;
+        true
+    }
+
+    /// The next thing to do, if there is one and the window has room.
+    pub fn step(&mut self) -> Option<Step> {
+        while self.events.front().is_some_and(|event| event.condition == Condition::Failed) {
+            self.pop();
+        }
+        if self.in_flight < WINDOW && self.events.front().is_some_and(|event| event.condition == Condition::Passed) {
+            self.in_flight += 1;
+            return self.pop().map(Step::Call);
+        }
+        if self.conditional && self.asked < WINDOW {
+            let event = self.events.iter_mut().take(WINDOW).find(|event| event.condition == Condition::Unasked)?;
+            event.condition = Condition::Asked;
+            self.asked += 1;
+            return Some(Step::Ask(event.ticket, event.payload.clone()));
+        }
+        None
+    }
+
+    fn pop(&mut self) -> Option<Json> {
+        let event = self.events.pop_front()?;
+        self.bytes -= event.payload.as_bytes().len();
+        Some(event.payload)
+    }
+
+    /// Records what the condition said of an event.
+    pub fn answer(&mut self, ticket: Ticket, passed: bool) {
+        self.asked = self.asked.saturating_sub(1);
+        if let Some(event) = self.events.iter_mut().find(|event| event.ticket == ticket) {
+            event.condition = if passed { Condition::Passed } else { Condition::Failed };
+        }
+    }
+
+    /// A handler has ended.
+    pub fn done(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(n: u64) -> Json {
+        Json::assembled(n.to_string())
+    }
+
+    #[test]
+    fn events_are_called_in_order_while_the_window_has_room() {
+        let mut queue = Queue::new(false);
+        for n in 0..WINDOW as u64 + 1 {
+            assert!(queue.push(payload(n)));
+        }
+        for n in 0..WINDOW as u64 {
+            assert_eq!(queue.step(), Some(Step::Call(payload(n))));
+        }
+        assert_eq!(queue.step(), None);
+        queue.done();
+        assert_eq!(queue.step(), Some(Step::Call(payload(WINDOW as u64))));
+    }
+
+    #[test]
+    fn event_waits_for_the_condition_of_the_one_before() {
+        let mut queue = Queue::new(true);
+        for n in 0..3 {
+            queue.push(payload(n));
+        }
+        for n in 0..3 {
+            assert_eq!(queue.step(), Some(Step::Ask(n, payload(n))));
+        }
+        queue.answer(2, true);
+        queue.answer(1, false);
+        assert_eq!(queue.step(), None);
+        queue.answer(0, true);
+        assert_eq!(queue.step(), Some(Step::Call(payload(0))));
+        assert_eq!(queue.step(), Some(Step::Call(payload(2))));
+        assert_eq!(queue.step(), None);
+    }
+
+    #[test]
+    fn event_beyond_the_bound_is_dropped_and_counted() {
+        let mut queue = Queue::new(false);
+        for n in 0..WAITING as u64 {
+            assert!(queue.push(payload(n)));
+        }
+        assert!(!queue.push(payload(0)));
+        assert_eq!(queue.dropped, 1);
+    }
+}

@@ -1,0 +1,235 @@
+//! The one table of our keys: what reads the file goes by it, and so does the test that holds `config.example.yaml` against it.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::expand::Scalar;
+use super::{AdapterConfig, AuthRefusal, JoinFailure, StreamConfig, WorkerConfig};
+
+/// A key of the section `S`.
+pub(super) struct Key<S: 'static> {
+    pub(super) name: &'static str,
+    pub(super) slot: fn(&mut S) -> Slot<'_>,
+}
+
+const fn key<S>(name: &'static str, slot: fn(&mut S) -> Slot<'_>) -> Key<S> {
+    Key { name, slot }
+}
+
+/// Where a value goes, with its type and range.
+pub(super) enum Slot<'a> {
+    Port(&'a mut u16),
+    Host(&'a mut String),
+    Text(&'a mut Option<String>),
+    /// A whole number of milliseconds up to a day.
+    Millis(&'a mut Duration),
+    /// A whole number of things, or of bytes.
+    Number(&'a mut usize, RangeInclusive<usize>),
+    Choice(&'a mut dyn Choice),
+    Adapter(&'a mut AdapterConfig),
+    /// Known to the engine that Weir replaces, without effect here.
+    Ignored,
+}
+
+/// Top-level keys; `modules::worker::WorkerModule` has them too.
+pub(super) const LISTENER: &[Key<WorkerConfig>] = &[
+    key("host", |s| Slot::Host(&mut s.host)),
+    key("port", |s| Slot::Port(&mut s.port)),
+];
+
+/// Keys of `modules::worker::WorkerModule`.
+pub(super) const WORKER: &[Key<WorkerConfig>] = &[
+    key("max_message_bytes", |s| bytes(&mut s.max_message_bytes)),
+    key("outbox_bytes", |s| bytes(&mut s.outbox_bytes)),
+    key("invocation_timeout_ms", |s| {
+        Slot::Millis(&mut s.invocation_timeout)
+    }),
+    key("max_invocations", |s| count(&mut s.max_invocations)),
+    key("max_functions", |s| count(&mut s.max_functions)),
+];
+
+/// Keys of `modules::stream::StreamModule`.
+pub(super) const STREAM: &[Key<StreamConfig>] = &[
+    key("host", |s| Slot::Host(&mut s.host)),
+    key("port", |s| Slot::Port(&mut s.port)),
+    key("auth_function", |s| Slot::Text(&mut s.auth_function)),
+    key("auth_timeout_ms", |s| Slot::Millis(&mut s.auth_timeout)),
+    key("auth_refusal", |s| Slot::Choice(&mut s.auth_refusal)),
+    key("join_failure", |s| Slot::Choice(&mut s.join_failure)),
+    key("join_timeout_ms", |s| Slot::Millis(&mut s.join_timeout)),
+    key("adapter", |s| Slot::Adapter(&mut s.adapter)),
+    key("max_message_bytes", |s| bytes(&mut s.max_message_bytes)),
+    key("max_subscriptions", |s| count(&mut s.max_subscriptions)),
+    key("max_name_bytes", |s| name_bytes(&mut s.max_name_bytes)),
+    key("max_value_bytes", |s| bytes(&mut s.max_value_bytes)),
+    key("outbox_bytes", |s| bytes(&mut s.outbox_bytes)),
+    key("ping_interval_ms", |s| Slot::Millis(&mut s.ping_interval)),
+    key("idle_timeout_ms", |s| Slot::Millis(&mut s.idle_timeout)),
+    key("max_connections", |s| count(&mut s.max_connections)),
+];
+
+/// Keys of the adapter `modules::stream::adapters::KvStore`.
+pub(super) const KV_STORE: &[Key<KvStore>] = &[
+    key("store_method", |s| Slot::Choice(&mut s.store_method)),
+    key("file_path", |s| Slot::Text(&mut s.file_path)),
+    key("save_interval_ms", |_| Slot::Ignored),
+    key("channel_size", |_| Slot::Ignored),
+];
+
+/// The `config` of a KvStore as written, before it becomes an [`AdapterConfig`].
+#[derive(Debug, Default)]
+pub(super) struct KvStore {
+    pub(super) store_method: StoreMethod,
+    pub(super) file_path: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) enum StoreMethod {
+    #[default]
+    InMemory,
+    FileBased,
+}
+
+fn bytes(field: &mut usize) -> Slot<'_> {
+    Slot::Number(field, 1024..=1024 * 1024 * 1024)
+}
+
+fn name_bytes(field: &mut usize) -> Slot<'_> {
+    Slot::Number(field, 1..=65_536)
+}
+
+fn count(field: &mut usize) -> Slot<'_> {
+    Slot::Number(field, 1..=10_000_000)
+}
+
+const MILLIS: RangeInclusive<u64> = 1..=24 * 60 * 60 * 1000;
+
+impl Slot<'_> {
+    /// Takes the value.
+    ///
+    /// # Errors
+    /// What is expected here, in words.
+    pub(super) fn set(self, value: &Scalar) -> Result<(), String> {
+        let expected = self.expected();
+        let taken = match (self, value) {
+            (Self::Port(field), Scalar::Int(int)) => {
+                u16::try_from(*int).map(|port| *field = port).is_ok()
+            }
+            (Self::Host(field), Scalar::Text(text)) if is_host(text) => {
+                *field = text.clone();
+                true
+            }
+            (Self::Text(field), Scalar::Text(text)) if !text.trim().is_empty() => {
+                *field = Some(text.clone());
+                true
+            }
+            (Self::Millis(field), Scalar::Int(int)) => {
+                let ms = u64::try_from(*int).ok().filter(|ms| MILLIS.contains(ms));
+                ms.map(|ms| *field = Duration::from_millis(ms)).is_some()
+            }
+            (Self::Number(field, range), Scalar::Int(int)) => {
+                let number = usize::try_from(*int)
+                    .ok()
+                    .filter(|number| range.contains(number));
+                number.map(|number| *field = number).is_some()
+            }
+            (Self::Choice(field), Scalar::Text(text)) => field.choose(text),
+            (Self::Ignored, _) => true,
+            _ => false,
+        };
+        if taken { Ok(()) } else { Err(expected) }
+    }
+
+    /// What is expected here, in words.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Self::Port(_) => "a whole number from 0 to 65535".to_owned(),
+            Self::Host(_) => {
+                "a host name or an address such as 127.0.0.1, without port or brackets".to_owned()
+            }
+            Self::Text(_) => "a text that is not empty".to_owned(),
+            Self::Millis(_) => format!(
+                "a whole number of milliseconds from {} to {}",
+                MILLIS.start(),
+                MILLIS.end()
+            ),
+            Self::Number(_, range) => {
+                format!("a whole number from {} to {}", range.start(), range.end())
+            }
+            Self::Choice(field) => field.names().join(" or "),
+            Self::Adapter(_) => "a mapping with `class` and `config`".to_owned(),
+            Self::Ignored => "anything".to_owned(),
+        }
+    }
+
+    /// The value as the file would have it; `None` where there is none.
+    pub(super) fn shown(&self) -> Option<String> {
+        match self {
+            Self::Port(field) => Some(field.to_string()),
+            Self::Host(field) => Some((*field).clone()),
+            Self::Text(field) => (*field).clone(),
+            Self::Millis(field) => Some(field.as_millis().to_string()),
+            Self::Number(field, _) => Some(field.to_string()),
+            Self::Choice(field) => Some(field.name().to_owned()),
+            Self::Adapter(_) | Self::Ignored => None,
+        }
+    }
+}
+
+/// Left to the resolver but for what people write by mistake: a port, brackets, a URL.
+fn is_host(text: &str) -> bool {
+    let stray = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '[' | ']' | '@');
+    !text.is_empty() && !text.contains(stray) && text.matches(':').count() != 1
+}
+
+/// One of a few names.
+pub(super) trait Choice {
+    /// All names, the default first.
+    fn names(&self) -> Vec<&'static str>;
+    /// The name of the present value.
+    fn name(&self) -> &'static str;
+    /// Takes the value of that name; false if there is none.
+    fn choose(&mut self, name: &str) -> bool;
+}
+
+/// A type whose values have names in the file.
+trait Named: Copy + PartialEq + 'static {
+    const ALL: &'static [(&'static str, Self)];
+}
+
+impl<T: Named> Choice for T {
+    fn names(&self) -> Vec<&'static str> {
+        T::ALL.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn name(&self) -> &'static str {
+        T::ALL
+            .iter()
+            .find(|(_, value)| value == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    fn choose(&mut self, name: &str) -> bool {
+        T::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| *self = *value)
+            .is_some()
+    }
+}
+
+impl Named for AuthRefusal {
+    const ALL: &'static [(&'static str, Self)] = &[("close", Self::Close), ("http", Self::Http)];
+}
+
+impl Named for JoinFailure {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("allow", Self::Allow)];
+}
+
+impl Named for StoreMethod {
+    const ALL: &'static [(&'static str, Self)] = &[
+        ("in_memory", Self::InMemory),
+        ("file_based", Self::FileBased),
+    ];
+}

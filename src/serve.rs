@@ -1,0 +1,128 @@
+//! The two listeners around one system, from start to signal.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use actix_web::{App, HttpServer};
+use anyhow::{Context, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use weir_actors::adapter::memory::Memory;
+use weir_actors::settings::{self, Settings, StreamSettings, WorkerSettings};
+use weir_actors::system::System;
+use weir_actors::ws;
+
+use crate::config::{AdapterConfig, AuthRefusal, Config, JoinFailure};
+
+/// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+
+/// Serves until a signal comes or an actor dies.
+///
+/// # Errors
+/// Where a port cannot be had, or the system fails.
+pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
+    let workers = listen(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
+    let streams = listen(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
+    let addresses = (workers.local_addr()?, streams.local_addr()?);
+    let AdapterConfig::InMemory = config.stream.adapter;
+    let system = System::start(settings(&config), Box::new(Memory::new()));
+
+    let registry = system.registry().clone();
+    let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
+        .workers(1)
+        .tcp_nodelay(true)
+        .disable_signals()
+        .listen(workers)?
+        .run();
+    let registry = system.registry().clone();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
+        .tcp_nodelay(true)
+        .max_connections(config.stream.max_connections.saturating_add(1_000))
+        .disable_signals()
+        .listen(streams)?
+        .run();
+    announce(addresses, &config);
+
+    let handles = (worker_server.handle(), stream_server.handle());
+    let servers = (actix_rt::spawn(worker_server), actix_rt::spawn(stream_server));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let failed = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        actor = system.failed() => Some(actor),
+    };
+    tracing::info!("closing");
+    // Without a close frame for workers: published Python workers take an orderly close for the end and never come back.
+    handles.0.stop(false).await;
+    handles.1.stop(false).await;
+    drop(servers);
+    system.stop();
+    match failed {
+        Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
+        None => Ok(()),
+    }
+}
+
+fn listen(host: &str, port: u16, what: &str) -> anyhow::Result<TcpListener> {
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().with_context(|| format!("{what}: host '{host}' is not known; set `host` to an address of this machine"))?.collect();
+    let Some(address) = addresses.first() else { bail!("{what}: host '{host}' has no address") };
+    let socket = socket2::Socket::new(socket2::Domain::for_address(*address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    let bound = socket.bind(&(*address).into()).and_then(|()| socket.listen(BACKLOG));
+    bound.with_context(|| format!("{what}: cannot listen on {address}; is another server using it? Set another port or host"))?;
+    Ok(socket.into())
+}
+
+/// Tells people and scripts where to connect, on standard output.
+fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
+    let version = env!("CARGO_PKG_VERSION");
+    let store = match config.stream.adapter {
+        AdapterConfig::InMemory => "in memory; everything is gone when the server stops",
+    };
+    let text = format!("weir {version}\n  workers  ws://{workers}\n  streams  ws://{streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n");
+    // A closed standard output leaves nobody to tell; the log has it too.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+    tracing::info!(%workers, %streams, "listening");
+    if !workers.ip().is_loopback() {
+        tracing::warn!(%workers, "the worker port is open beyond this machine, and whoever reaches it may read, write and serve everything");
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    let (worker, stream) = (&config.worker, &config.stream);
+    Settings {
+        worker: WorkerSettings {
+            max_message_bytes: worker.max_message_bytes,
+            outbox_bytes: worker.outbox_bytes,
+            invocation_timeout: worker.invocation_timeout,
+            max_invocations: worker.max_invocations,
+            max_functions: worker.max_functions,
+        },
+        stream: StreamSettings {
+            auth_function: stream.auth_function.clone(),
+            auth_timeout: stream.auth_timeout,
+            auth_refusal: match stream.auth_refusal {
+                AuthRefusal::Close => settings::AuthRefusal::Close,
+                AuthRefusal::Http => settings::AuthRefusal::Http,
+            },
+            join_failure: match stream.join_failure {
+                JoinFailure::Refuse => settings::JoinFailure::Refuse,
+                JoinFailure::Allow => settings::JoinFailure::Allow,
+            },
+            join_timeout: stream.join_timeout,
+            max_message_bytes: stream.max_message_bytes,
+            max_subscriptions: stream.max_subscriptions,
+            max_name_bytes: stream.max_name_bytes,
+            max_value_bytes: stream.max_value_bytes,
+            outbox_bytes: stream.outbox_bytes,
+            ping_interval: stream.ping_interval,
+            idle_timeout: stream.idle_timeout,
+            max_connections: stream.max_connections,
+        },
+    }
+}
