@@ -161,10 +161,7 @@ impl Default for StreamConfig {
 /// # Errors
 /// [`ConfigError`] if the file cannot be read or is not YAML of the form above, names a key or a class that nobody knows, holds a
 /// value out of range, or refers to a variable that is not set and has no default.
-pub(crate) fn load(
-    path: Option<&Path>,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, ConfigError> {
+pub(crate) fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     match path {
         None => Ok(Config::default()),
         Some(path) => modules::read(source::parse(path)?, env),

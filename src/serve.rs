@@ -67,7 +67,10 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn listen(host: &str, port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().with_context(|| format!("{what}: host '{host}' is not known; set `host` to an address of this machine"))?.collect();
+    let addresses: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("{what}: host '{host}' is not known; set `host` to an address of this machine"))?
+        .collect();
     let Some(address) = addresses.first() else { bail!("{what}: host '{host}' has no address") };
     let socket = socket2::Socket::new(socket2::Domain::for_address(*address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -83,7 +86,8 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     let store = match config.stream.adapter {
         AdapterConfig::InMemory => "in memory; everything is gone when the server stops",
     };
-    let text = format!("weir {version}\n  workers  ws://{workers}\n  streams  ws://{streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n");
+    let text =
+        format!("weir {version}\n  workers  ws://{workers}\n  streams  ws://{streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n");
     // A closed standard output leaves nobody to tell; the log has it too.
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();

@@ -228,13 +228,7 @@ impl Header {
         let Some((mask, rest)) = rest.split_first_chunk() else {
             return Ok(None);
         };
-        Ok(Some(Self {
-            opcode,
-            fin,
-            len,
-            mask: *mask,
-            bytes: bytes.len() - rest.len(),
-        }))
+        Ok(Some(Self { opcode, fin, len, mask: *mask, bytes: bytes.len() - rest.len() }))
     }
 }
 
@@ -303,17 +297,11 @@ impl FrameReader {
     /// # Errors
     /// What the client did against RFC 6455. The reader is of no use afterwards: it drops what it holds and
     /// what is pushed, and answers `None`.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a `?` on each message reads better than an iterator of results"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "a `?` on each message reads better than an iterator of results")]
     pub fn next(&mut self) -> Result<Option<Message>, FrameError> {
         let read = self.read();
         if read.is_err() {
-            *self = Self {
-                poisoned: true,
-                ..Self::new(self.limits)
-            };
+            *self = Self { poisoned: true, ..Self::new(self.limits) };
         }
         read
     }
@@ -388,28 +376,15 @@ impl FrameReader {
         }
         // Exact: the length is within `limit`, a usize.
         let remaining = usize::try_from(header.len).unwrap_or(usize::MAX);
-        Ok(Frame {
-            opcode: header.opcode,
-            fin: header.fin,
-            remaining,
-            mask: header.mask,
-        })
+        Ok(Frame { opcode: header.opcode, fin: header.fin, remaining, mask: header.mask })
     }
 
     /// Takes what the input has of the frame's payload; the message, if that was the last of it.
     fn read_payload(&mut self, mut frame: Frame) -> Result<Option<Message>, FrameError> {
         let is_control = frame.opcode.is_control();
         let len = frame.remaining.min(self.input.len());
-        let target = if is_control {
-            &mut self.control
-        } else {
-            &mut self.message
-        };
-        let most = if frame.fin {
-            target.len() + frame.remaining
-        } else {
-            self.limits.max_message_bytes
-        };
+        let target = if is_control { &mut self.control } else { &mut self.message };
+        let most = if frame.fin { target.len() + frame.remaining } else { self.limits.max_message_bytes };
         reserve(target, len, most);
         let start = target.len();
         target.extend_from_slice(&self.input[..len]);
@@ -503,10 +478,7 @@ fn close_frame(payload: &[u8]) -> Result<Option<CloseFrame>, FrameError> {
         return Err(FrameError::BadClosePayload);
     }
     match std::str::from_utf8(reason) {
-        Ok(reason) => Ok(Some(CloseFrame {
-            code,
-            reason: reason.to_owned(),
-        })),
+        Ok(reason) => Ok(Some(CloseFrame { code, reason: reason.to_owned() })),
         Err(_) => Err(FrameError::InvalidUtf8),
     }
 }
@@ -611,11 +583,7 @@ impl FrameBuilder {
         }
         let buf = Bytes::from(self.buf);
         let payload = buf.slice(MAX_SERVER_HEADER_BYTES..);
-        let frames = if len > MAX_SINGLE_FRAME_BYTES {
-            fragments(self.opcode, &payload)
-        } else {
-            buf.slice(skip..)
-        };
+        let frames = if len > MAX_SINGLE_FRAME_BYTES { fragments(self.opcode, &payload) } else { buf.slice(skip..) };
         Encoded { frames, payload }
     }
 }

@@ -98,11 +98,7 @@ pub fn apply(current: Option<Value>, ops: &[UpdateOp]) -> Updated {
     for (op_index, op) in ops.iter().enumerate() {
         match op.apply(&mut value, missing) {
             Ok(()) => missing = false,
-            Err(Failure { code, message }) => errors.push(OpError {
-                op_index,
-                code,
-                message,
-            }),
+            Err(Failure { code, message }) => errors.push(OpError { op_index, code, message }),
         }
     }
     Updated { value, errors }
@@ -122,9 +118,7 @@ impl Amount {
         match (by.as_i128(), by.as_f64()) {
             (Some(integer), _) => Self::Integer(integer),
             #[expect(clippy::cast_possible_truncation, reason = "whole and within an i128")]
-            (None, Some(by)) if by.fract() == 0.0 && by.abs() <= 9_223_372_036_854_775_808.0 => {
-                Self::Integer(by as i128)
-            }
+            (None, Some(by)) if by.fract() == 0.0 && by.abs() <= 9_223_372_036_854_775_808.0 => Self::Integer(by as i128),
             (None, by) => Self::Double(by.unwrap_or(f64::NAN)),
         }
     }
@@ -237,12 +231,7 @@ impl UpdateOp {
     /// Appends to the leaf at `path` below `object`. Parents that are no objects are replaced.
     ///
     /// Fails only at an existing leaf, and then all its parents were objects: nothing has changed.
-    fn append_at(
-        &self,
-        object: &mut Map<String, Value>,
-        path: &[String],
-        new: &Value,
-    ) -> Result<(), Failure> {
+    fn append_at(&self, object: &mut Map<String, Value>, path: &[String], new: &Value) -> Result<(), Failure> {
         let Some((key, rest)) = path.split_first() else {
             return Ok(());
         };
@@ -266,9 +255,7 @@ impl UpdateOp {
     }
 
     fn target(&self) -> String {
-        self.path
-            .last()
-            .map_or_else(|| "the item".to_owned(), |key| format!("{key:?}"))
+        self.path.last().map_or_else(|| "the item".to_owned(), |key| format!("{key:?}"))
     }
 }
 

@@ -120,7 +120,11 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
 }
 
 /// Starts a session on this thread; what it returns is the response body that carries the session's frames.
-fn start<A>(payload: web::Payload, (max_message_bytes, outbox_bytes): (usize, usize), session: impl FnOnce(Socket, &mut Context<A>) -> A) -> OutboxBody
+fn start<A>(
+    payload: web::Payload,
+    (max_message_bytes, outbox_bytes): (usize, usize),
+    session: impl FnOnce(Socket, &mut Context<A>) -> A,
+) -> OutboxBody
 where
     A: Actor<Context = Context<A>> + actix::StreamHandler<Chunk> + actix::Handler<Shut>,
 {
@@ -150,7 +154,9 @@ fn handshake(request: &HttpRequest) -> Result<HttpResponseBuilder, HttpResponse>
             actix_web_actors::ws::HandshakeError::NoWebsocketUpgrade | actix_web_actors::ws::HandshakeError::NoConnectionUpgrade => {
                 HttpResponse::UpgradeRequired().insert_header(("Upgrade", "websocket")).body(text)
             }
-            actix_web_actors::ws::HandshakeError::GetMethodRequired => HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET")).body(text),
+            actix_web_actors::ws::HandshakeError::GetMethodRequired => {
+                HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET")).body(text)
+            }
             _ => HttpResponse::BadRequest().body(text),
         }
     })
@@ -167,7 +173,9 @@ fn address(path: &str) -> Option<Option<(GroupKey, Option<Name>)>> {
     match &names[..] {
         [stream, group] => Some(Some((GroupKey::new(stream, group), None))),
         // An empty item name means the whole group, as in a `join`.
-        [stream, group, item] => Some(Some((GroupKey::new(stream, group), Some(item.as_str()).filter(|item| !item.is_empty()).map(Name::from)))),
+        [stream, group, item] => {
+            Some(Some((GroupKey::new(stream, group), Some(item.as_str()).filter(|item| !item.is_empty()).map(Name::from))))
+        }
         _ => None,
     }
 }

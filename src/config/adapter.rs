@@ -14,12 +14,7 @@ const BRIDGE: &str = "modules::stream::adapters::Bridge";
 
 impl Reader<'_> {
     /// Reads `{class, config}`; null leaves what was there.
-    pub(super) fn adapter(
-        &mut self,
-        adapter: &mut AdapterConfig,
-        node: &Node,
-        at: &str,
-    ) -> Result<(), ConfigError> {
+    pub(super) fn adapter(&mut self, adapter: &mut AdapterConfig, node: &Node, at: &str) -> Result<(), ConfigError> {
         if let Node::Scalar(scalar) = node
             && self.resolve(scalar, at)?.scalar == Scalar::Null
         {
@@ -27,11 +22,7 @@ impl Reader<'_> {
         }
         let (class, entry) = self.class(node, at)?;
         let class_at = format!("{at}.class");
-        let not_yet = |what| ConfigError::NotYet {
-            key: class_at.clone(),
-            what,
-            instead: "use modules::stream::adapters::KvStore",
-        };
+        let not_yet = |what| ConfigError::NotYet { key: class_at.clone(), what, instead: "use modules::stream::adapters::KvStore" };
         match class.as_str() {
             KV_STORE => {
                 let mut store = KvStore::default();
@@ -45,11 +36,7 @@ impl Reader<'_> {
             BRIDGE => Err(not_yet(BRIDGE)),
             other => {
                 let hint = hint(other, &[KV_STORE]);
-                Err(ConfigError::UnknownClass {
-                    key: class_at,
-                    class: quotable(other),
-                    hint,
-                })
+                Err(ConfigError::UnknownClass { key: class_at, class: quotable(other), hint })
             }
         }
     }
@@ -63,9 +50,7 @@ impl Reader<'_> {
             }),
             StoreMethod::InMemory => {
                 if store.file_path.is_some() {
-                    self.warn(format!(
-                        "{at}.file_path: has no effect with `store_method: in_memory`"
-                    ));
+                    self.warn(format!("{at}.file_path: has no effect with `store_method: in_memory`"));
                 }
                 Ok(AdapterConfig::InMemory)
             }

@@ -59,9 +59,7 @@ pub(crate) enum ConfigError {
         instead: &'static str,
     },
     /// The file has the form of the newest engine, with `workers` for `modules`.
-    #[error(
-        "workers: this form is not read; list the modules under `modules`, each with its `class` and `config`"
-    )]
+    #[error("workers: this form is not read; list the modules under `modules`, each with its `class` and `config`")]
     WorkersForm,
     /// A value of the wrong type or out of range.
     #[error("{key}: found {found}, expected {expected}")]
@@ -82,9 +80,7 @@ pub(crate) enum ConfigError {
         reason: String,
     },
     /// A `${VAR}` without default, and no such variable.
-    #[error(
-        "{key}: environment variable {variable} is not set; set it or give a default, as in ${{{variable}:value}}"
-    )]
+    #[error("{key}: environment variable {variable} is not set; set it or give a default, as in ${{{variable}:value}}")]
     MissingVariable {
         /// Full path of the key.
         key: String,

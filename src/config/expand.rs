@@ -48,11 +48,7 @@ fn reference(text: &str) -> Option<Reference<'_>> {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
     };
-    Some(Reference {
-        name,
-        default,
-        bytes: inner.len() + "${}".len(),
-    })
+    Some(Reference { name, default, bytes: inner.len() + "${}".len() })
 }
 
 /// Masks every reference of a YAML text; `None` if the text holds a character of the mask already.
@@ -63,20 +59,13 @@ pub(super) fn mask(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let (mut rest, last_brace) = (line, line.rfind('}').unwrap_or(0));
-        while let Some(at) = rest
-            .find("${")
-            .filter(|at| line.len() - rest.len() + at < last_brace)
-        {
+        while let Some(at) = rest.find("${").filter(|at| line.len() - rest.len() + at < last_brace) {
             let (before, tail) = rest.split_at(at);
             out.push_str(before);
             // Not a reference: the `$` is taken alone, since another may begin right behind it.
             let bytes = reference(tail).map_or(1, |found| found.bytes);
             let (this, after) = tail.split_at(bytes);
-            let base = if before.ends_with(['"', '\'']) || after.starts_with(['"', '\'']) {
-                QUOTED
-            } else {
-                PLAIN
-            };
+            let base = if before.ends_with(['"', '\'']) || after.starts_with(['"', '\'']) { QUOTED } else { PLAIN };
             if bytes == 1 {
                 out.push_str(this);
             } else {
@@ -90,11 +79,7 @@ pub(super) fn mask(text: &str) -> Option<String> {
 }
 
 fn masked(c: char, base: u32) -> char {
-    if c.is_ascii() {
-        char::from_u32(base + u32::from(c)).unwrap_or(c)
-    } else {
-        c
-    }
+    if c.is_ascii() { char::from_u32(base + u32::from(c)).unwrap_or(c) } else { c }
 }
 
 /// The character behind the mask and whether it stood against a quote.
@@ -102,17 +87,12 @@ fn unmasked(c: char) -> Option<(char, bool)> {
     let code = u32::from(c);
     let quoted = code >= QUOTED;
     let ascii = code.checked_sub(if quoted { QUOTED } else { PLAIN })?;
-    u8::try_from(ascii)
-        .ok()
-        .filter(u8::is_ascii)
-        .map(|byte| (char::from(byte), quoted))
+    u8::try_from(ascii).ok().filter(u8::is_ascii).map(|byte| (char::from(byte), quoted))
 }
 
 /// The text as it is in the file.
 pub(super) fn unmask(text: &str) -> String {
-    text.chars()
-        .map(|c| unmasked(c).map_or(c, |(ascii, _)| ascii))
-        .collect()
+    text.chars().map(|c| unmasked(c).map_or(c, |(ascii, _)| ascii)).collect()
 }
 
 /// Resolves the references of a parsed value: once, so that a `${` inside a variable stays as it is.
@@ -121,18 +101,12 @@ pub(super) fn unmask(text: &str) -> String {
 /// The name of the first variable that is not set and has no default.
 pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Expanded, String> {
     let is = |wanted: char| move |c: char| unmasked(c).is_some_and(|(ascii, _)| ascii == wanted);
-    let (mut out, mut rest, mut variable, mut plain) =
-        (String::with_capacity(text.len()), text, None, None);
+    let (mut out, mut rest, mut variable, mut plain) = (String::with_capacity(text.len()), text, None, None);
     while let Some((before, tail)) = rest.find(is('$')).map(|at| rest.split_at(at)) {
         out.push_str(before);
-        let end = tail
-            .char_indices()
-            .find(|&(_, c)| is('}')(c))
-            .map_or(tail.len(), |(at, c)| at + c.len_utf8());
+        let end = tail.char_indices().find(|&(_, c)| is('}')(c)).map_or(tail.len(), |(at, c)| at + c.len_utf8());
         let (this, after) = tail.split_at(end);
-        let quoted = this
-            .chars()
-            .any(|c| unmasked(c).is_some_and(|(_, quoted)| quoted));
+        let quoted = this.chars().any(|c| unmasked(c).is_some_and(|(_, quoted)| quoted));
         plain = Some(plain.unwrap_or(true) && !quoted);
         let this = unmask(this);
         match reference(&this) {
@@ -150,32 +124,20 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result
     }
     out.push_str(rest);
     // Without a reference the parser has typed it already.
-    let scalar = if plain == Some(true) {
-        typed(out.trim())
-    } else {
-        Scalar::Text(out)
-    };
+    let scalar = if plain == Some(true) { typed(out.trim()) } else { Scalar::Text(out) };
     Ok(Expanded { scalar, variable })
 }
 
 /// The type that YAML gives to a plain text, by the rules of yaml-rust2 0.11 (`Yaml::from_str`), which reads the rest of the file.
 fn typed(text: &str) -> Scalar {
-    let radix = |prefix, radix| {
-        text.strip_prefix(prefix)
-            .and_then(|digits| i64::from_str_radix(digits, radix).ok())
-    };
+    let radix = |prefix, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
     match text {
         "" | "~" | "null" => return Scalar::Null,
         "true" | "True" | "TRUE" => return Scalar::Bool(true),
         "false" | "False" | "FALSE" => return Scalar::Bool(false),
         _ => {}
     }
-    if let Some(int) = text
-        .parse()
-        .ok()
-        .or_else(|| radix("0x", 16))
-        .or_else(|| radix("0o", 8))
-    {
+    if let Some(int) = text.parse().ok().or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)) {
         return Scalar::Int(int);
     }
     match text.parse() {

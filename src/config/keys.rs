@@ -32,18 +32,13 @@ pub(super) enum Slot<'a> {
 }
 
 /// Top-level keys; `modules::worker::WorkerModule` has them too.
-pub(super) const LISTENER: &[Key<WorkerConfig>] = &[
-    key("host", |s| Slot::Host(&mut s.host)),
-    key("port", |s| Slot::Port(&mut s.port)),
-];
+pub(super) const LISTENER: &[Key<WorkerConfig>] = &[key("host", |s| Slot::Host(&mut s.host)), key("port", |s| Slot::Port(&mut s.port))];
 
 /// Keys of `modules::worker::WorkerModule`.
 pub(super) const WORKER: &[Key<WorkerConfig>] = &[
     key("max_message_bytes", |s| bytes(&mut s.max_message_bytes)),
     key("outbox_bytes", |s| bytes(&mut s.outbox_bytes)),
-    key("invocation_timeout_ms", |s| {
-        Slot::Millis(&mut s.invocation_timeout)
-    }),
+    key("invocation_timeout_ms", |s| Slot::Millis(&mut s.invocation_timeout)),
     key("max_invocations", |s| count(&mut s.max_invocations)),
     key("max_functions", |s| count(&mut s.max_functions)),
 ];
@@ -112,9 +107,7 @@ impl Slot<'_> {
     pub(super) fn set(self, value: &Scalar) -> Result<(), String> {
         let expected = self.expected();
         let taken = match (self, value) {
-            (Self::Port(field), Scalar::Int(int)) => {
-                u16::try_from(*int).map(|port| *field = port).is_ok()
-            }
+            (Self::Port(field), Scalar::Int(int)) => u16::try_from(*int).map(|port| *field = port).is_ok(),
             (Self::Host(field), Scalar::Text(text)) if is_host(text) => {
                 *field = text.clone();
                 true
@@ -128,9 +121,7 @@ impl Slot<'_> {
                 ms.map(|ms| *field = Duration::from_millis(ms)).is_some()
             }
             (Self::Number(field, range), Scalar::Int(int)) => {
-                let number = usize::try_from(*int)
-                    .ok()
-                    .filter(|number| range.contains(number));
+                let number = usize::try_from(*int).ok().filter(|number| range.contains(number));
                 number.map(|number| *field = number).is_some()
             }
             (Self::Choice(field), Scalar::Text(text)) => field.choose(text),
@@ -144,15 +135,9 @@ impl Slot<'_> {
     pub(super) fn expected(&self) -> String {
         match self {
             Self::Port(_) => "a whole number from 0 to 65535".to_owned(),
-            Self::Host(_) => {
-                "a host name or an address such as 127.0.0.1, without port or brackets".to_owned()
-            }
+            Self::Host(_) => "a host name or an address such as 127.0.0.1, without port or brackets".to_owned(),
             Self::Text(_) => "a text that is not empty".to_owned(),
-            Self::Millis(_) => format!(
-                "a whole number of milliseconds from {} to {}",
-                MILLIS.start(),
-                MILLIS.end()
-            ),
+            Self::Millis(_) => format!("a whole number of milliseconds from {} to {}", MILLIS.start(), MILLIS.end()),
             Self::Number(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
@@ -203,18 +188,11 @@ impl<T: Named> Choice for T {
     }
 
     fn name(&self) -> &'static str {
-        T::ALL
-            .iter()
-            .find(|(_, value)| value == self)
-            .map_or("", |(name, _)| name)
+        T::ALL.iter().find(|(_, value)| value == self).map_or("", |(name, _)| name)
     }
 
     fn choose(&mut self, name: &str) -> bool {
-        T::ALL
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| *self = *value)
-            .is_some()
+        T::ALL.iter().find(|(known, _)| *known == name).map(|(_, value)| *self = *value).is_some()
     }
 }
 
@@ -223,13 +201,9 @@ impl Named for AuthRefusal {
 }
 
 impl Named for JoinFailure {
-    const ALL: &'static [(&'static str, Self)] =
-        &[("refuse", Self::Refuse), ("allow", Self::Allow)];
+    const ALL: &'static [(&'static str, Self)] = &[("refuse", Self::Refuse), ("allow", Self::Allow)];
 }
 
 impl Named for StoreMethod {
-    const ALL: &'static [(&'static str, Self)] = &[
-        ("in_memory", Self::InMemory),
-        ("file_based", Self::FileBased),
-    ];
+    const ALL: &'static [(&'static str, Self)] = &[("in_memory", Self::InMemory), ("file_based", Self::FileBased)];
 }

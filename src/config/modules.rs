@@ -32,21 +32,13 @@ const SKIPPED: &[&str] = &[
 ///
 /// # Errors
 /// The first [`ConfigError`] met: top-level keys first, then modules in order, keys of one mapping by name.
-pub(super) fn read(
-    root: Node,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Config, ConfigError> {
-    let mut reader = Reader {
-        env,
-        warnings: Vec::new(),
-    };
+pub(super) fn read(root: Node, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let mut reader = Reader { env, warnings: Vec::new() };
     let mut config = Config::default();
     match root {
         Node::List(modules) => reader.modules(&mut config, &Mapping::new(), &modules, "")?,
         Node::Mapping(top) => reader.top(&mut config, &top)?,
-        Node::Scalar(_) => {
-            reader.warn("the configuration file is empty; everything has its default".to_owned())
-        }
+        Node::Scalar(_) => reader.warn("the configuration file is empty; everything has its default".to_owned()),
     }
     config.warnings = reader.warnings;
     Ok(config)
@@ -73,45 +65,24 @@ impl Reader<'_> {
         }
         if top.contains_key("class") {
             let hint = "list modules under `modules`, each as `- class: ...`".to_owned();
-            return Err(ConfigError::UnknownKey {
-                key: "class".to_owned(),
-                hint,
-            });
+            return Err(ConfigError::UnknownKey { key: "class".to_owned(), hint });
         }
         for (name, value) in top {
             if let Some(key) = keys::LISTENER.iter().find(|key| key.name == name) {
                 self.set(&mut config.worker, key, value, name)?;
             } else if name != "modules" {
-                let known: Vec<_> = keys::LISTENER
-                    .iter()
-                    .map(|key| key.name)
-                    .chain(["modules"])
-                    .collect();
-                self.warn(format!(
-                    "{}: unknown key without effect; {}",
-                    plain(name),
-                    hint(name, &known)
-                ));
+                let known: Vec<_> = keys::LISTENER.iter().map(|key| key.name).chain(["modules"]).collect();
+                self.warn(format!("{}: unknown key without effect; {}", plain(name), hint(name, &known)));
             }
         }
         match top.get("modules") {
             None | Some(Node::Scalar(Scalar::Null)) => self.modules(config, top, &[], "modules"),
             Some(Node::List(modules)) => self.modules(config, top, modules, "modules"),
-            Some(other) => Err(bad(
-                "modules",
-                other,
-                "a list of modules, each with its `class` and `config`",
-            )),
+            Some(other) => Err(bad("modules", other, "a list of modules, each with its `class` and `config`")),
         }
     }
 
-    fn modules(
-        &mut self,
-        config: &mut Config,
-        top: &Mapping,
-        modules: &[Node],
-        at: &str,
-    ) -> Result<(), ConfigError> {
+    fn modules(&mut self, config: &mut Config, top: &Mapping, modules: &[Node], at: &str) -> Result<(), ConfigError> {
         let (mut stream_at, mut worker_at) = (None, None);
         for (index, module) in modules.iter().enumerate() {
             let at = format!("{at}[{index}]");
@@ -129,10 +100,7 @@ impl Reader<'_> {
             };
             if let Some(before) = seen_at.replace(at.clone()) {
                 let reason = format!("{class} is there already, at {before}; keep one of them");
-                return Err(ConfigError::Conflict {
-                    key: format!("{at}.class"),
-                    reason,
-                });
+                return Err(ConfigError::Conflict { key: format!("{at}.class"), reason });
             }
             let Some(own) = self.config(entry, &at)? else {
                 continue;
@@ -150,23 +118,12 @@ impl Reader<'_> {
         if stream_at.is_none() {
             self.warn(format!("no {STREAM} is listed; it runs with its defaults"));
         }
-        let at = |module: Option<String>, class: &str| {
-            module.map_or(class.to_owned(), |at| format!("{at}.config"))
-        };
-        compare(
-            &config.stream,
-            &at(stream_at, STREAM),
-            &config.worker,
-            &at(worker_at, WORKER),
-        )
+        let at = |module: Option<String>, class: &str| module.map_or(class.to_owned(), |at| format!("{at}.config"));
+        compare(&config.stream, &at(stream_at, STREAM), &config.worker, &at(worker_at, WORKER))
     }
 
     /// The class of a module or an adapter, and the mapping that names it.
-    pub(super) fn class<'n>(
-        &self,
-        node: &'n Node,
-        at: &str,
-    ) -> Result<(String, &'n Mapping), ConfigError> {
+    pub(super) fn class<'n>(&self, node: &'n Node, at: &str) -> Result<(String, &'n Mapping), ConfigError> {
         let Node::Mapping(entry) = node else {
             return Err(bad(at, node, "a mapping with `class` and `config`"));
         };
@@ -177,20 +134,13 @@ impl Reader<'_> {
             return Err(bad(&at, node, CLASS_NAME));
         };
         match self.resolve(scalar, &at)? {
-            Expanded {
-                scalar: Scalar::Text(class),
-                ..
-            } => Ok((class, entry)),
+            Expanded { scalar: Scalar::Text(class), .. } => Ok((class, entry)),
             other => Err(bad_scalar(&at, &other, CLASS_NAME)),
         }
     }
 
     /// The `config` of a module or an adapter of ours, if there is one.
-    pub(super) fn config<'n>(
-        &self,
-        entry: &'n Mapping,
-        at: &str,
-    ) -> Result<Option<&'n Mapping>, ConfigError> {
+    pub(super) fn config<'n>(&self, entry: &'n Mapping, at: &str) -> Result<Option<&'n Mapping>, ConfigError> {
         if let Some(name) = entry.keys().find(|name| !ENTRY.contains(&name.as_str())) {
             return Err(unknown_key(name, ENTRY, at));
         }
@@ -199,29 +149,19 @@ impl Reader<'_> {
             None => Ok(None),
             Some(Node::Mapping(config)) => Ok(Some(config)),
             Some(Node::Scalar(scalar)) => match self.resolve(scalar, &at)? {
-                Expanded {
-                    scalar: Scalar::Null,
-                    ..
-                } => Ok(None),
+                Expanded { scalar: Scalar::Null, .. } => Ok(None),
                 other => Err(bad_scalar(&at, &other, "a mapping")),
             },
             Some(other) => Err(bad(&at, other, "a mapping")),
         }
     }
 
-    pub(super) fn section<S>(
-        &mut self,
-        section: &mut S,
-        own: &Mapping,
-        keys: &[&[Key<S>]],
-        at: &str,
-    ) -> Result<(), ConfigError> {
+    pub(super) fn section<S>(&mut self, section: &mut S, own: &Mapping, keys: &[&[Key<S>]], at: &str) -> Result<(), ConfigError> {
         for (name, value) in own {
             match keys.iter().copied().flatten().find(|key| key.name == name) {
                 Some(key) => self.set(section, key, value, &format!("{at}.{name}"))?,
                 None => {
-                    let known: Vec<_> =
-                        keys.iter().copied().flatten().map(|key| key.name).collect();
+                    let known: Vec<_> = keys.iter().copied().flatten().map(|key| key.name).collect();
                     return Err(unknown_key(name, &known, at));
                 }
             }
@@ -229,13 +169,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn set<S>(
-        &mut self,
-        section: &mut S,
-        key: &Key<S>,
-        node: &Node,
-        at: &str,
-    ) -> Result<(), ConfigError> {
+    fn set<S>(&mut self, section: &mut S, key: &Key<S>, node: &Node, at: &str) -> Result<(), ConfigError> {
         let slot = match (key.slot)(section) {
             Slot::Adapter(adapter) => return self.adapter(adapter, node, at),
             Slot::Ignored => {
@@ -251,48 +185,28 @@ impl Reader<'_> {
         if found.scalar == Scalar::Null {
             // As good as not written. From a variable it may be an accident, and for `auth_function` an open door.
             if let Some(variable) = &found.variable {
-                self.warn(format!(
-                    "{at}: environment variable {variable} is empty; the default holds"
-                ));
+                self.warn(format!("{at}: environment variable {variable} is empty; the default holds"));
             }
             return Ok(());
         }
-        slot.set(&found.scalar)
-            .map_err(|expected| bad_scalar(at, &found, &expected))
+        slot.set(&found.scalar).map_err(|expected| bad_scalar(at, &found, &expected))
     }
 
     pub(super) fn resolve(&self, scalar: &Scalar, at: &str) -> Result<Expanded, ConfigError> {
         match scalar {
             Scalar::Text(text) => {
-                expand::expand(text, self.env).map_err(|variable| ConfigError::MissingVariable {
-                    key: at.to_owned(),
-                    variable,
-                })
+                expand::expand(text, self.env).map_err(|variable| ConfigError::MissingVariable { key: at.to_owned(), variable })
             }
-            other => Ok(Expanded {
-                scalar: other.clone(),
-                variable: None,
-            }),
+            other => Ok(Expanded { scalar: other.clone(), variable: None }),
         }
     }
 
     /// Of two different ports, one at the top and one in the module, the second counts; who wrote the first should know.
-    fn warn_overridden(
-        &mut self,
-        top: &mut WorkerConfig,
-        module: &mut WorkerConfig,
-        written: &Mapping,
-        at: &str,
-    ) {
-        for key in keys::LISTENER
-            .iter()
-            .filter(|key| written.contains_key(key.name))
-        {
+    fn warn_overridden(&mut self, top: &mut WorkerConfig, module: &mut WorkerConfig, written: &Mapping, at: &str) {
+        for key in keys::LISTENER.iter().filter(|key| written.contains_key(key.name)) {
             if (key.slot)(top).shown() != (key.slot)(module).shown() {
                 let name = key.name;
-                self.warn(format!(
-                    "{at}.{name}: takes the place of the top-level `{name}`"
-                ));
+                self.warn(format!("{at}.{name}: takes the place of the top-level `{name}`"));
             }
         }
     }
@@ -302,60 +216,30 @@ const ENTRY: &[&str] = &["class", "config"];
 const CLASS_NAME: &str = "the name of a class, such as modules::stream::StreamModule";
 
 /// Checks what no key can check alone.
-fn compare(
-    stream: &StreamConfig,
-    stream_at: &str,
-    worker: &WorkerConfig,
-    worker_at: &str,
-) -> Result<(), ConfigError> {
-    let conflict = |key: &str, reason| {
-        Err(ConfigError::Conflict {
-            key: format!("{stream_at}.{key}"),
-            reason,
-        })
-    };
+fn compare(stream: &StreamConfig, stream_at: &str, worker: &WorkerConfig, worker_at: &str) -> Result<(), ConfigError> {
+    let conflict = |key: &str, reason| Err(ConfigError::Conflict { key: format!("{stream_at}.{key}"), reason });
     if stream.idle_timeout <= stream.ping_interval {
-        let (idle, ping) = (
-            stream.idle_timeout.as_millis(),
-            stream.ping_interval.as_millis(),
-        );
-        return conflict(
-            "idle_timeout_ms",
-            format!(
-                "{idle} must be more than ping_interval_ms ({ping}); raise one or lower the other"
-            ),
-        );
+        let (idle, ping) = (stream.idle_timeout.as_millis(), stream.ping_interval.as_millis());
+        return conflict("idle_timeout_ms", format!("{idle} must be more than ping_interval_ms ({ping}); raise one or lower the other"));
     }
     if stream.max_value_bytes > worker.max_message_bytes {
         let (value, message) = (stream.max_value_bytes, worker.max_message_bytes);
-        let reason = format!(
-            "{value} must not be more than {worker_at}.max_message_bytes ({message}); lower one or raise the other"
-        );
+        let reason = format!("{value} must not be more than {worker_at}.max_message_bytes ({message}); lower one or raise the other");
         return conflict("max_value_bytes", reason);
     }
     Ok(())
 }
 
 fn unknown_key(name: &str, known: &[&str], at: &str) -> ConfigError {
-    ConfigError::UnknownKey {
-        key: format!("{at}.{}", plain(name)),
-        hint: hint(name, known),
-    }
+    ConfigError::UnknownKey { key: format!("{at}.{}", plain(name)), hint: hint(name, known) }
 }
 
 fn unknown_module(class: &str, at: &str) -> ConfigError {
     let hint = match nearest(class, [STREAM, WORKER].iter().chain(SKIPPED)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!(
-            "served are {STREAM} and {WORKER}; skipped are {}",
-            SKIPPED.join(", ")
-        ),
+        None => format!("served are {STREAM} and {WORKER}; skipped are {}", SKIPPED.join(", ")),
     };
-    ConfigError::UnknownClass {
-        key: format!("{at}.class"),
-        class: quotable(class),
-        hint,
-    }
+    ConfigError::UnknownClass { key: format!("{at}.class"), class: quotable(class), hint }
 }
 
 fn bad(at: &str, found: &Node, expected: &str) -> ConfigError {
@@ -364,24 +248,12 @@ fn bad(at: &str, found: &Node, expected: &str) -> ConfigError {
         Node::Mapping(_) => "a mapping".to_owned(),
         Node::Scalar(scalar) => wording::found(scalar, None),
     };
-    ConfigError::BadValue {
-        key: at.to_owned(),
-        found,
-        expected: expected.to_owned(),
-    }
+    ConfigError::BadValue { key: at.to_owned(), found, expected: expected.to_owned() }
 }
 
 fn bad_scalar(at: &str, found: &Expanded, expected: &str) -> ConfigError {
     let quoted_number = matches!(&found.scalar, Scalar::Text(text) if text.parse::<i64>().is_ok());
-    let hint = if quoted_number {
-        ", without quotes"
-    } else {
-        ""
-    };
+    let hint = if quoted_number { ", without quotes" } else { "" };
     let found = wording::found(&found.scalar, found.variable.as_deref());
-    ConfigError::BadValue {
-        key: at.to_owned(),
-        found,
-        expected: format!("{expected}{hint}"),
-    }
+    ConfigError::BadValue { key: at.to_owned(), found, expected: format!("{expected}{hint}") }
 }

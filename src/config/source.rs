@@ -42,41 +42,25 @@ pub(super) enum Node {
 pub(super) fn parse(path: &Path) -> Result<Node, ConfigError> {
     let text = read(path)?;
     // Windows editors begin a file with a byte order mark.
-    parse_text(text.trim_start_matches('\u{feff}')).map_err(|reason| ConfigError::Yaml {
-        path: path.to_owned(),
-        reason: expand::unmask(&reason),
-    })
+    parse_text(text.trim_start_matches('\u{feff}'))
+        .map_err(|reason| ConfigError::Yaml { path: path.to_owned(), reason: expand::unmask(&reason) })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |cause| ConfigError::Unreadable {
-        path: path.to_owned(),
-        cause,
-    };
+    let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };
     let mut text = Vec::new();
     // Bounded while reading: the length of a pipe or a device is not known before.
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text))
-        .map_err(unreadable)?;
+    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text)).map_err(unreadable)?;
     if text.len() > MAX_FILE_BYTES {
-        return Err(ConfigError::TooLarge {
-            path: path.to_owned(),
-            limit_bytes: MAX_FILE_BYTES,
-        });
+        return Err(ConfigError::TooLarge { path: path.to_owned(), limit_bytes: MAX_FILE_BYTES });
     }
-    String::from_utf8(text).map_err(|error| {
-        unreadable(io::Error::new(
-            io::ErrorKind::InvalidData,
-            error.utf8_error(),
-        ))
-    })
+    String::from_utf8(text).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
 }
 
 /// # Errors
 /// What is wrong with the text.
 pub(super) fn parse_text(text: &str) -> Result<Node, String> {
-    let masked =
-        expand::mask(text).ok_or("it holds characters from U+100000 to U+10017F; remove them")?;
+    let masked = expand::mask(text).ok_or("it holds characters from U+100000 to U+10017F; remove them")?;
     refuse_depth(&masked)?;
     refuse_aliases(&masked)?;
     match yaml(&masked) {
@@ -93,8 +77,7 @@ pub(super) fn parse_text(text: &str) -> Result<Node, String> {
     }
 }
 
-const NOT_A_ROOT: &str =
-    "it is neither a mapping with `port`, `host` and `modules` nor a list of modules";
+const NOT_A_ROOT: &str = "it is neither a mapping with `port`, `host` and `modules` nor a list of modules";
 
 enum Failure {
     /// It is YAML, but not a mapping.
@@ -112,9 +95,7 @@ fn yaml(text: &str) -> Result<Node, Failure> {
         Ok(Ok(root)) => Ok(node(ValueKind::Table(root))),
         Ok(Err(error)) if error.is::<Box<::config::ConfigError>>() => Err(Failure::Root),
         Ok(Err(error)) => Err(Failure::Text(reason(&error.to_string()))),
-        Err(_) => Err(Failure::Text(
-            "the YAML parser failed on it; simplify its syntax".to_owned(),
-        )),
+        Err(_) => Err(Failure::Text("the YAML parser failed on it; simplify its syntax".to_owned())),
     }
 }
 
@@ -129,25 +110,18 @@ fn node(kind: ValueKind) -> Node {
         ValueKind::String(value) => Scalar::Text(value),
         ValueKind::Array(list) => return Node::List(children(list)),
         ValueKind::Table(table) => {
-            let pairs = table
-                .into_iter()
-                .map(|(key, value)| (expand::unmask(&key), node(value.kind)));
+            let pairs = table.into_iter().map(|(key, value)| (expand::unmask(&key), node(value.kind)));
             return Node::Mapping(pairs.collect());
         }
         // Never made from YAML, where an integer beyond 64 bits becomes a float.
-        other @ (ValueKind::U64(_) | ValueKind::I128(_) | ValueKind::U128(_)) => {
-            Scalar::Text(other.to_string())
-        }
+        other @ (ValueKind::U64(_) | ValueKind::I128(_) | ValueKind::U128(_)) => Scalar::Text(other.to_string()),
     })
 }
 
 /// The parser's words, without what they quote of the file beyond the name of a key.
 fn reason(error: &str) -> String {
     if let Some((key, place)) = error.split_once(": duplicated key in mapping") {
-        let key = key
-            .strip_prefix("String(")
-            .and_then(|key| key.strip_suffix(')'))
-            .unwrap_or("a key");
+        let key = key.strip_prefix("String(").and_then(|key| key.strip_suffix(')')).unwrap_or("a key");
         return format!("{key} is there twice in one mapping{place}");
     }
     if error.starts_with("Cannot parse ") {
@@ -161,10 +135,7 @@ fn as_modules(text: &str) -> String {
     let mut lines = text.lines().peekable();
     let mut body = String::with_capacity(text.len() + text.len() / 16);
     // A `---` cannot stand inside a mapping; there is one at most, since the text was read as one document.
-    if let Some(start) = text
-        .lines()
-        .position(|line| line == "---" || line.starts_with("--- "))
-    {
+    if let Some(start) = text.lines().position(|line| line == "---" || line.starts_with("--- ")) {
         let first = lines.nth(start).unwrap_or_default();
         body.push_str(first.trim_start_matches("---"));
     }
@@ -179,25 +150,16 @@ fn refuse_depth(text: &str) -> Result<(), String> {
     let mut lone_colons = 0;
     for (number, line) in text.lines().enumerate() {
         // `- - ? a` opens three levels on one line; a tag or an anchor may stand between them.
-        let opens = |word: &str| {
-            matches!(word.trim_end(), "" | "-" | "?" | ":") || word.starts_with(['!', '&'])
-        };
+        let opens = |word: &str| matches!(word.trim_end(), "" | "-" | "?" | ":") || word.starts_with(['!', '&']);
         let words = line.split_inclusive([' ', '\t']);
         let indent: usize = words.take_while(|word| opens(word)).map(str::len).sum();
         if indent > MAX_INDENT {
             let line = number + 1;
-            return Err(format!(
-                "line {line} is indented by more than {MAX_INDENT} columns"
-            ));
+            return Err(format!("line {line} is indented by more than {MAX_INDENT} columns"));
         }
-        lone_colons += line
-            .match_indices(':')
-            .filter(|(at, _)| is_lone(line, *at))
-            .count();
+        lone_colons += line.match_indices(':').filter(|(at, _)| is_lone(line, *at)).count();
         if lone_colons > MAX_LONE_COLONS {
-            return Err(format!(
-                "more than {MAX_LONE_COLONS} colons stand apart from their key; write `key: value`"
-            ));
+            return Err(format!("more than {MAX_LONE_COLONS} colons stand apart from their key; write `key: value`"));
         }
     }
     Ok(())
@@ -218,26 +180,10 @@ fn is_lone(line: &str, at: usize) -> bool {
 /// the memory. One without the other is no alias (`0 */5 * * *`), or the parser reports it.
 fn refuse_aliases(text: &str) -> Result<(), String> {
     let is_name = |c: &char| !c.is_whitespace() && !matches!(c, ',' | '[' | ']' | '{' | '}');
-    let name = |at: usize| {
-        text[at + 1..]
-            .chars()
-            .take_while(is_name)
-            .take(ANCHOR_CHARS)
-            .collect::<String>()
-    };
-    let anchors: HashSet<String> = text
-        .match_indices('&')
-        .map(|(at, _)| name(at))
-        .filter(|name| !name.is_empty())
-        .collect();
-    match text
-        .match_indices('*')
-        .map(|(at, _)| name(at))
-        .find(|alias| anchors.contains(alias))
-    {
-        Some(alias) => Err(format!(
-            "anchors and aliases are not read; write out what *{alias} stands for"
-        )),
+    let name = |at: usize| text[at + 1..].chars().take_while(is_name).take(ANCHOR_CHARS).collect::<String>();
+    let anchors: HashSet<String> = text.match_indices('&').map(|(at, _)| name(at)).filter(|name| !name.is_empty()).collect();
+    match text.match_indices('*').map(|(at, _)| name(at)).find(|alias| anchors.contains(alias)) {
+        Some(alias) => Err(format!("anchors and aliases are not read; write out what *{alias} stands for")),
         None => Ok(()),
     }
 }

@@ -1,10 +1,6 @@
 //! What a configuration file may say and what it is told when it may not. Each test goes through a real file.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod example;
 mod expansion;
@@ -19,11 +15,7 @@ use super::*;
 fn load_with(text: impl AsRef<[u8]>, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    let value = |name: &str| {
-        env.iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| (*value).to_owned())
-    };
+    let value = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     load(Some(file.path()), &value)
 }
 
@@ -45,23 +37,15 @@ fn worker(config: &str) -> String {
 }
 
 fn adapter(class: &str, config: &str) -> String {
-    stream(&format!(
-        "adapter: {{ class: 'modules::stream::adapters::{class}', config: {{ {config} }} }}"
-    ))
+    stream(&format!("adapter: {{ class: 'modules::stream::adapters::{class}', config: {{ {config} }} }}"))
 }
 
 #[test]
 fn config_without_a_file_is_the_default() {
     let config = load(None, &|_| None).unwrap();
     assert_eq!(config, Config::default());
-    assert_eq!(
-        (config.worker.host.as_str(), config.worker.port),
-        ("127.0.0.1", 49134)
-    );
-    assert_eq!(
-        (config.stream.host.as_str(), config.stream.port),
-        ("0.0.0.0", 3112)
-    );
+    assert_eq!((config.worker.host.as_str(), config.worker.port), ("127.0.0.1", 49134));
+    assert_eq!((config.stream.host.as_str(), config.stream.port), ("0.0.0.0", 3112));
 }
 
 #[test]
@@ -69,24 +53,15 @@ fn mapping_with_port_and_modules_is_read() {
     let config = loaded(
         "port: 5000\nhost: 0.0.0.0\nmodules:\n  - class: modules::stream::StreamModule\n    config:\n      port: 4000\n      auth_function: my::auth\n",
     );
-    assert_eq!(
-        (config.worker.host.as_str(), config.worker.port),
-        ("0.0.0.0", 5000)
-    );
-    assert_eq!(
-        (config.stream.host.as_str(), config.stream.port),
-        ("0.0.0.0", 4000)
-    );
+    assert_eq!((config.worker.host.as_str(), config.worker.port), ("0.0.0.0", 5000));
+    assert_eq!((config.stream.host.as_str(), config.stream.port), ("0.0.0.0", 4000));
     assert_eq!(config.stream.auth_function.as_deref(), Some("my::auth"));
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
 #[test]
 fn bare_list_is_read_as_the_modules() {
-    let expected = StreamConfig {
-        port: 4000,
-        ..StreamConfig::default()
-    };
+    let expected = StreamConfig { port: 4000, ..StreamConfig::default() };
     let block = "- class: modules::stream::StreamModule\n  config:\n    port: 4000\n";
     for text in [
         block.to_owned(),
@@ -96,8 +71,7 @@ fn bare_list_is_read_as_the_modules() {
         "  - class: modules::stream::StreamModule\n    config:\n      port: 4000\n".to_owned(),
         "[{ class: modules::stream::StreamModule, config: { port: 4000 } }]".to_owned(),
         "--- [{ class: modules::stream::StreamModule, config: { port: 4000 } }]".to_owned(),
-        "[\n{ \"class\": \"modules::stream::StreamModule\",\n\"config\": { \"port\": 4000 } }\n]"
-            .to_owned(),
+        "[\n{ \"class\": \"modules::stream::StreamModule\",\n\"config\": { \"port\": 4000 } }\n]".to_owned(),
     ] {
         assert_eq!(loaded(&text).stream, expected, "{text}");
     }
@@ -150,18 +124,9 @@ fn every_key_of_the_worker_module_reaches_its_field() {
 
 #[test]
 fn worker_module_with_another_port_overrides_the_top_with_a_warning() {
-    let config = loaded(&format!(
-        "port: 5000\nhost: localhost\n{}",
-        worker("port: 6000, host: localhost")
-    ));
-    assert_eq!(
-        (config.worker.host.as_str(), config.worker.port),
-        ("localhost", 6000)
-    );
-    assert_eq!(
-        config.warnings[0],
-        "modules[0].config.port: takes the place of the top-level `port`"
-    );
+    let config = loaded(&format!("port: 5000\nhost: localhost\n{}", worker("port: 6000, host: localhost")));
+    assert_eq!((config.worker.host.as_str(), config.worker.port), ("localhost", 6000));
+    assert_eq!(config.warnings[0], "modules[0].config.port: takes the place of the top-level `port`");
 }
 
 #[test]
@@ -179,11 +144,7 @@ fn module_without_config_or_with_null_has_its_defaults() {
 #[test]
 fn file_without_stream_module_warns() {
     for text in ["port: 5000", "modules:", "modules: []", "[]"] {
-        assert_eq!(
-            loaded(text).warnings,
-            ["no modules::stream::StreamModule is listed; it runs with its defaults"],
-            "{text}"
-        );
+        assert_eq!(loaded(text).warnings, ["no modules::stream::StreamModule is listed; it runs with its defaults"], "{text}");
     }
 }
 
@@ -191,18 +152,8 @@ fn file_without_stream_module_warns() {
 fn empty_file_has_the_defaults_with_a_warning() {
     for text in ["", "\n\n", "# only a comment\n", "---\n", "{}", "null"] {
         let config = loaded(text);
-        assert_eq!(
-            config.warnings,
-            ["the configuration file is empty; everything has its default"],
-            "{text:?}"
-        );
-        assert_eq!(
-            Config {
-                warnings: Vec::new(),
-                ..config
-            },
-            Config::default()
-        );
+        assert_eq!(config.warnings, ["the configuration file is empty; everything has its default"], "{text:?}");
+        assert_eq!(Config { warnings: Vec::new(), ..config }, Config::default());
     }
 }
 
@@ -212,19 +163,13 @@ fn modules_of_the_engine_are_skipped_once_and_unread() {
         "- class: modules::cron::CronModule\n  config: { adapter: 5, x: '${NOT_SET}' }\n- class: modules::stream::StreamModule\n\
          - class: modules::api::RestApiModule\n  anything: 1\n- class: modules::cron::CronModule\n",
     );
-    assert_eq!(
-        config.skipped,
-        ["modules::cron::CronModule", "modules::api::RestApiModule"]
-    );
+    assert_eq!(config.skipped, ["modules::cron::CronModule", "modules::api::RestApiModule"]);
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
 #[test]
 fn adapter_keys_without_effect_warn() {
-    let config = loaded(&adapter(
-        "KvStore",
-        "store_method: in_memory, file_path: ./d, save_interval_ms: 5000, channel_size: 256",
-    ));
+    let config = loaded(&adapter("KvStore", "store_method: in_memory, file_path: ./d, save_interval_ms: 5000, channel_size: 256"));
     let at = "modules[0].config.adapter.config";
     assert_eq!(
         config.warnings,

@@ -7,9 +7,7 @@ const SHOWN_CHARS: usize = 64;
 
 /// A value in words. A text that came from an environment variable is named by it, not shown.
 pub(super) fn found(scalar: &Scalar, variable: Option<&str>) -> String {
-    let from = variable
-        .map(|variable| format!(" from ${{{variable}}}"))
-        .unwrap_or_default();
+    let from = variable.map(|variable| format!(" from ${{{variable}}}")).unwrap_or_default();
     match scalar {
         Scalar::Null => "nothing".to_owned(),
         Scalar::Bool(value) => format!("{value}{from}"),
@@ -45,26 +43,14 @@ pub(super) fn hint(name: &str, known: &[&str]) -> String {
 }
 
 /// The known name that `name` probably is: one of them begins with the other, or few letters differ.
-pub(super) fn nearest<'k>(
-    name: &str,
-    known: impl IntoIterator<Item = &'k &'k str>,
-) -> Option<&'k str> {
+pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k &'k str>) -> Option<&'k str> {
     if name.len() < 3 || name.len() > SHOWN_CHARS {
         return None;
     }
     let distance = |known: &str| {
-        if known.starts_with(name) || name.starts_with(known) {
-            1
-        } else {
-            edits(name, known)
-        }
+        if known.starts_with(name) || name.starts_with(known) { 1 } else { edits(name, known) }
     };
-    known
-        .into_iter()
-        .map(|known| (distance(known), *known))
-        .min()
-        .filter(|(edits, _)| *edits <= 2)
-        .map(|(_, known)| known)
+    known.into_iter().map(|known| (distance(known), *known)).min().filter(|(edits, _)| *edits <= 2).map(|(_, known)| known)
 }
 
 /// Letters to insert, delete or replace to make `b` of `a` (Levenshtein).
@@ -74,9 +60,7 @@ fn edits(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut left = i + 1;
         for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
-            let here = (left + 1)
-                .min(*cell + 1)
-                .min(diagonal + usize::from(from != to));
+            let here = (left + 1).min(*cell + 1).min(diagonal + usize::from(from != to));
             diagonal = std::mem::replace(cell, here);
             left = here;
         }

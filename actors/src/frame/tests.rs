@@ -41,12 +41,7 @@ fn client_header(first: u8, len: u64, mask: [u8; 4]) -> Vec<u8> {
 
 fn client_frame_masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut out = client_header(first, payload.len() as u64, mask);
-    out.extend(
-        payload
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
     out
 }
 
@@ -78,10 +73,7 @@ fn text(payload: &str) -> Message {
 }
 
 fn close(code: u16, reason: &str) -> Message {
-    Message::Close(Some(CloseFrame {
-        code,
-        reason: reason.to_owned(),
-    }))
+    Message::Close(Some(CloseFrame { code, reason: reason.to_owned() }))
 }
 
 /// The bytes the reader keeps allocated or alive.
@@ -113,17 +105,13 @@ fn client_decode(mut wire: &[u8]) -> Vec<(bool, u8, Vec<u8>)> {
 
 #[test]
 fn text_of_the_rfc_example_reads_hello() {
-    let wire = [
-        0x81, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58,
-    ];
+    let wire = [0x81, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58];
     assert_eq!(read(&wire).unwrap(), [text("Hello")]);
 }
 
 #[test]
 fn ping_of_the_rfc_example_reads_hello() {
-    let wire = [
-        0x89, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58,
-    ];
+    let wire = [0x89, 0x85, 0x37, 0xFA, 0x21, 0x3D, 0x7F, 0x9F, 0x4D, 0x51, 0x58];
     assert_eq!(read(&wire).unwrap(), [Message::Ping("Hello".into())]);
 }
 
@@ -139,20 +127,14 @@ fn frame_without_mask_is_refused() {
 #[test]
 fn reserved_bit_is_refused() {
     for bit in [0x40, 0x20, 0x10] {
-        assert_eq!(
-            read_error(&client_frame(FIN | bit | TEXT, b"x")),
-            FrameError::ReservedBits
-        );
+        assert_eq!(read_error(&client_frame(FIN | bit | TEXT, b"x")), FrameError::ReservedBits);
     }
 }
 
 #[test]
 fn reserved_opcode_is_refused() {
     for opcode in (0x3..=0x7).chain(0xB..=0xF) {
-        assert_eq!(
-            read_error(&client_frame(FIN | opcode, b"x")),
-            FrameError::UnknownOpcode
-        );
+        assert_eq!(read_error(&client_frame(FIN | opcode, b"x")), FrameError::UnknownOpcode);
     }
 }
 
@@ -176,10 +158,7 @@ fn length_with_top_bit_is_refused() {
 fn length_at_each_edge_of_its_forms_is_read() {
     for len in [0, 1, 125, 126, 127, 65_535, 65_536, 65_537] {
         let payload = vec![7; len];
-        assert_eq!(
-            read(&client_frame(FIN | BINARY, &payload)).unwrap(),
-            [Message::Binary(payload.into())]
-        );
+        assert_eq!(read(&client_frame(FIN | BINARY, &payload)).unwrap(), [Message::Binary(payload.into())]);
     }
 }
 
@@ -189,11 +168,7 @@ fn length_at_each_edge_of_its_forms_is_read() {
 fn unmask_of_any_length_agrees_with_byte_by_byte() {
     for len in 0..40u8 {
         let masked: Vec<u8> = (0..len).collect();
-        let expected: Vec<u8> = masked
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, key)| byte ^ key)
-            .collect();
+        let expected: Vec<u8> = masked.iter().zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         let mut bytes = masked;
         unmask(&mut bytes, MASK);
         assert_eq!(bytes, expected);
@@ -204,41 +179,20 @@ fn unmask_of_any_length_agrees_with_byte_by_byte() {
 
 #[test]
 fn fragments_are_joined() {
-    let wire = [
-        client_frame(TEXT, b"Hel"),
-        client_frame(CONTINUATION, b"l"),
-        client_frame(FIN, b"o"),
-    ]
-    .concat();
+    let wire = [client_frame(TEXT, b"Hel"), client_frame(CONTINUATION, b"l"), client_frame(FIN, b"o")].concat();
     assert_eq!(read(&wire).unwrap(), [text("Hello")]);
 }
 
 #[test]
 fn ping_between_fragments_comes_out_first() {
-    let wire = [
-        client_frame(TEXT, b"Hel"),
-        client_frame(FIN | PING, b"?"),
-        client_frame(FIN, b"lo"),
-    ]
-    .concat();
-    assert_eq!(
-        read(&wire).unwrap(),
-        [Message::Ping("?".into()), text("Hello")]
-    );
+    let wire = [client_frame(TEXT, b"Hel"), client_frame(FIN | PING, b"?"), client_frame(FIN, b"lo")].concat();
+    assert_eq!(read(&wire).unwrap(), [Message::Ping("?".into()), text("Hello")]);
 }
 
 #[test]
 fn continuation_of_nothing_is_refused() {
-    assert_eq!(
-        read_error(&client_frame(FIN, b"x")),
-        FrameError::UnexpectedContinuation
-    );
-    let wire = [
-        client_frame(TEXT, b"a"),
-        client_frame(FIN, b"b"),
-        client_frame(FIN, b"c"),
-    ]
-    .concat();
+    assert_eq!(read_error(&client_frame(FIN, b"x")), FrameError::UnexpectedContinuation);
+    let wire = [client_frame(TEXT, b"a"), client_frame(FIN, b"b"), client_frame(FIN, b"c")].concat();
     assert_eq!(read_error(&wire), FrameError::UnexpectedContinuation);
 }
 
@@ -270,14 +224,8 @@ fn empty_fragments_leave_nothing_behind() {
 #[test]
 fn control_frame_over_125_bytes_is_refused() {
     for opcode in [CLOSE, PING, PONG] {
-        assert_eq!(
-            read_error(&[FIN | opcode, 0x80 | 126]),
-            FrameError::ControlTooLong
-        );
-        assert_eq!(
-            read_error(&[FIN | opcode, 0x80 | 127]),
-            FrameError::ControlTooLong
-        );
+        assert_eq!(read_error(&[FIN | opcode, 0x80 | 126]), FrameError::ControlTooLong);
+        assert_eq!(read_error(&[FIN | opcode, 0x80 | 127]), FrameError::ControlTooLong);
     }
     let longest = [9; 125];
     let read = read(&client_frame(FIN | PONG, &longest)).unwrap();
@@ -287,54 +235,35 @@ fn control_frame_over_125_bytes_is_refused() {
 #[test]
 fn control_frame_without_fin_is_refused() {
     for opcode in [CLOSE, PING, PONG] {
-        assert_eq!(
-            read_error(&client_frame(opcode, b"")),
-            FrameError::FragmentedControl
-        );
+        assert_eq!(read_error(&client_frame(opcode, b"")), FrameError::FragmentedControl);
     }
 }
 
 #[test]
 fn control_frame_does_not_count_towards_the_limit() {
     let mut reader = reader(4);
-    let wire = [
-        client_frame(BINARY, b"abc"),
-        client_frame(FIN | PING, &[0; 125]),
-        client_frame(FIN, b"d"),
-    ];
+    let wire = [client_frame(BINARY, b"abc"), client_frame(FIN | PING, &[0; 125]), client_frame(FIN, b"d")];
     reader.push(wire.concat().into());
-    assert_eq!(
-        drain(&mut reader).unwrap()[1],
-        Message::Binary("abcd".into())
-    );
+    assert_eq!(drain(&mut reader).unwrap()[1], Message::Binary("abcd".into()));
 }
 
 // RFC 6455 5.5.1 and 7.4: closing.
 
 #[test]
 fn close_without_payload_has_no_reason() {
-    assert_eq!(
-        read(&client_frame(FIN | CLOSE, b"")).unwrap(),
-        [Message::Close(None)]
-    );
+    assert_eq!(read(&client_frame(FIN | CLOSE, b"")).unwrap(), [Message::Close(None)]);
 }
 
 #[test]
 fn close_of_one_byte_is_refused() {
-    assert_eq!(
-        read_error(&client_frame(FIN | CLOSE, &[3])),
-        FrameError::BadClosePayload
-    );
+    assert_eq!(read_error(&client_frame(FIN | CLOSE, &[3])), FrameError::BadClosePayload);
 }
 
 #[test]
 fn close_code_is_accepted_only_if_it_may_travel() {
     for code in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 4999] {
         let payload = [&u16::to_be_bytes(code)[..], b"bye"].concat();
-        assert_eq!(
-            read(&client_frame(FIN | CLOSE, &payload)).unwrap(),
-            [close(code, "bye")]
-        );
+        assert_eq!(read(&client_frame(FIN | CLOSE, &payload)).unwrap(), [close(code, "bye")]);
     }
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
         let wire = client_frame(FIN | CLOSE, &code.to_be_bytes());
@@ -350,11 +279,7 @@ fn close_reason_that_is_not_utf8_is_refused() {
 
 #[test]
 fn frames_behind_a_close_are_still_read() {
-    let wire = [
-        client_frame(FIN | CLOSE, b""),
-        client_frame(FIN | TEXT, b"late"),
-    ]
-    .concat();
+    let wire = [client_frame(FIN | CLOSE, b""), client_frame(FIN | TEXT, b"late")].concat();
     assert_eq!(read(&wire).unwrap(), [Message::Close(None), text("late")]);
 }
 
@@ -364,11 +289,7 @@ fn frames_behind_a_close_are_still_read() {
 fn text_with_a_code_point_split_by_fragments_is_read() {
     let seat = "€ 🦀".as_bytes();
     for cut in 0..=seat.len() {
-        let wire = [
-            client_frame(TEXT, &seat[..cut]),
-            client_frame(FIN, &seat[cut..]),
-        ]
-        .concat();
+        let wire = [client_frame(TEXT, &seat[..cut]), client_frame(FIN, &seat[cut..])].concat();
         assert_eq!(read(&wire).unwrap(), [text("€ 🦀")], "cut at {cut}");
     }
 }
@@ -376,19 +297,8 @@ fn text_with_a_code_point_split_by_fragments_is_read() {
 #[test]
 fn text_with_an_invalid_first_fragment_fails_at_once() {
     // A stray continuation byte, overlong forms, a surrogate, beyond U+10FFFF: each as short as it can be judged.
-    for bad in [
-        &b"ok\x80"[..],
-        b"\xC0",
-        b"\xE0\x80",
-        b"\xED\xA0",
-        b"\xF4\x90",
-        b"\xFF",
-    ] {
-        assert_eq!(
-            read_error(&client_frame(TEXT, bad)),
-            FrameError::InvalidUtf8,
-            "{bad:x?}"
-        );
+    for bad in [&b"ok\x80"[..], b"\xC0", b"\xE0\x80", b"\xED\xA0", b"\xF4\x90", b"\xFF"] {
+        assert_eq!(read_error(&client_frame(TEXT, bad)), FrameError::InvalidUtf8, "{bad:x?}");
     }
 }
 
@@ -400,20 +310,13 @@ fn text_with_an_invalid_first_chunk_fails_before_the_frame_is_whole() {
 
 #[test]
 fn text_with_a_code_point_broken_across_fragments_is_refused() {
-    let wire = [
-        client_frame(TEXT, b"\xE2\x82"),
-        client_frame(CONTINUATION, b"x"),
-    ]
-    .concat();
+    let wire = [client_frame(TEXT, b"\xE2\x82"), client_frame(CONTINUATION, b"x")].concat();
     assert_eq!(read_error(&wire), FrameError::InvalidUtf8);
 }
 
 #[test]
 fn text_ending_inside_a_code_point_is_refused() {
-    assert_eq!(
-        read_error(&client_frame(FIN | TEXT, b"\xE2\x82")),
-        FrameError::InvalidUtf8
-    );
+    assert_eq!(read_error(&client_frame(FIN | TEXT, b"\xE2\x82")), FrameError::InvalidUtf8);
 }
 
 #[test]
@@ -432,24 +335,12 @@ fn message_over_the_limit_fails_by_its_header_alone() {
 
     let mut over = reader(1000);
     over.push(client_header(FIN | BINARY, 1001, MASK).into());
-    assert_eq!(
-        over.next(),
-        Err(FrameError::TooBig {
-            announced: 1001,
-            limit: 1000
-        })
-    );
+    assert_eq!(over.next(), Err(FrameError::TooBig { announced: 1001, limit: 1000 }));
 
     let mut far_over = reader(usize::MAX >> 1);
     far_over.push(client_frame(BINARY, b"x").into());
     far_over.push(client_header(FIN, i64::MAX.unsigned_abs(), MASK).into());
-    assert_eq!(
-        far_over.next(),
-        Err(FrameError::TooBig {
-            announced: 1 << 63,
-            limit: usize::MAX >> 1
-        })
-    );
+    assert_eq!(far_over.next(), Err(FrameError::TooBig { announced: 1 << 63, limit: usize::MAX >> 1 }));
 }
 
 #[test]
@@ -458,13 +349,7 @@ fn fragments_over_the_limit_together_fail_by_the_last_header() {
     reader.push(client_frame(BINARY, &[0; 600]).into());
     assert_eq!(reader.next().unwrap(), None);
     reader.push(client_header(CONTINUATION, 401, MASK).into());
-    assert_eq!(
-        reader.next(),
-        Err(FrameError::TooBig {
-            announced: 1001,
-            limit: 1000
-        })
-    );
+    assert_eq!(reader.next(), Err(FrameError::TooBig { announced: 1001, limit: 1000 }));
 }
 
 #[test]
@@ -500,40 +385,25 @@ fn buffer_of_a_long_frame_grows_by_doubling_to_its_exact_size() {
 #[test]
 fn message_of_fragments_keeps_no_spare_room() {
     let wire = [client_frame(TEXT, b"Hel"), client_frame(FIN, b"lo")].concat();
-    let Some(Message::Text(payload)) = read(&wire).unwrap().pop() else {
-        panic!("no text")
-    };
+    let Some(Message::Text(payload)) = read(&wire).unwrap().pop() else { panic!("no text") };
     // A Bytes with one owner gives back the very vector it was made of.
     assert_eq!(Vec::from(payload).capacity(), 5);
 }
 
 #[test]
 fn chunk_is_let_go_once_drained() {
-    let chunk = Bytes::from(
-        [
-            client_frame(FIN | TEXT, b"kept"),
-            client_frame(FIN | PING, b"kept too"),
-        ]
-        .concat(),
-    );
+    let chunk = Bytes::from([client_frame(FIN | TEXT, b"kept"), client_frame(FIN | PING, b"kept too")].concat());
     let mut reader = reader(100);
     reader.push(chunk.slice(..chunk.len() - 1));
     let message = reader.next().unwrap();
     assert_eq!(message, Some(text("kept")));
     assert_eq!(reader.next().unwrap(), None);
-    assert!(
-        chunk.is_unique(),
-        "a message or the reader still refers to the chunk"
-    );
+    assert!(chunk.is_unique(), "a message or the reader still refers to the chunk");
 }
 
 #[test]
 fn chunks_pushed_before_a_drain_are_read_in_order() {
-    let wire = [
-        client_frame(FIN | TEXT, b"one"),
-        client_frame(FIN | TEXT, b"two"),
-    ]
-    .concat();
+    let wire = [client_frame(FIN | TEXT, b"one"), client_frame(FIN | TEXT, b"two")].concat();
     let mut reader = reader(100);
     for byte in wire {
         reader.push(vec![byte].into());
@@ -560,25 +430,10 @@ fn reader_after_an_error_is_silent_and_does_not_grow() {
 
 #[test]
 fn error_maps_to_its_close_code_and_name() {
-    let too_big = FrameError::TooBig {
-        announced: 2,
-        limit: 1,
-    };
+    let too_big = FrameError::TooBig { announced: 2, limit: 1 };
     assert_eq!((too_big.close_code(), too_big.code()), (1009, "too_big"));
-    assert_eq!(
-        (
-            FrameError::InvalidUtf8.close_code(),
-            FrameError::InvalidUtf8.code()
-        ),
-        (1007, "invalid_utf8")
-    );
-    assert_eq!(
-        (
-            FrameError::Unmasked.close_code(),
-            FrameError::Unmasked.code()
-        ),
-        (1002, "unmasked")
-    );
+    assert_eq!((FrameError::InvalidUtf8.close_code(), FrameError::InvalidUtf8.code()), (1007, "invalid_utf8"));
+    assert_eq!((FrameError::Unmasked.close_code(), FrameError::Unmasked.code()), (1002, "unmasked"));
 }
 
 // Writing.
@@ -625,10 +480,7 @@ fn builder_takes_json_as_a_writer() {
     let mut builder = FrameBuilder::text(0);
     serde_json::to_writer(&mut builder, &["9C"]).unwrap();
     builder.write_all(b" ").unwrap();
-    assert_eq!(
-        client_decode(&builder.finish().frames()),
-        [(true, TEXT, b"[\"9C\"] ".to_vec())]
-    );
+    assert_eq!(client_decode(&builder.finish().frames()), [(true, TEXT, b"[\"9C\"] ".to_vec())]);
 }
 
 #[test]
@@ -646,24 +498,9 @@ fn message_over_15_mib_leaves_in_fragments() {
     assert!(encoded.payload() == message, "the payload stays whole");
 
     let frames = client_decode(&encoded.frames());
-    let shape: Vec<_> = frames
-        .iter()
-        .map(|(fin, opcode, payload)| (*fin, *opcode, payload.len()))
-        .collect();
-    assert_eq!(
-        shape,
-        [
-            (false, BINARY, FRAGMENT_BYTES),
-            (false, CONTINUATION, FRAGMENT_BYTES),
-            (true, CONTINUATION, 1)
-        ]
-    );
-    assert!(
-        frames
-            .into_iter()
-            .flat_map(|(_, _, payload)| payload)
-            .eq(message)
-    );
+    let shape: Vec<_> = frames.iter().map(|(fin, opcode, payload)| (*fin, *opcode, payload.len())).collect();
+    assert_eq!(shape, [(false, BINARY, FRAGMENT_BYTES), (false, CONTINUATION, FRAGMENT_BYTES), (true, CONTINUATION, 1)]);
+    assert!(frames.into_iter().flat_map(|(_, _, payload)| payload).eq(message));
 }
 
 #[test]
@@ -680,23 +517,14 @@ fn close_reason_is_cut_at_a_character() {
 #[test]
 fn close_with_a_code_that_must_not_travel_is_empty() {
     for code in [0, 1005, 1006, 1015] {
-        assert_eq!(
-            client_decode(&encode_close(code, "why")),
-            [(true, CLOSE, vec![])]
-        );
+        assert_eq!(client_decode(&encode_close(code, "why")), [(true, CLOSE, vec![])]);
     }
 }
 
 #[test]
 fn ping_and_pong_carry_at_most_125_bytes() {
-    assert_eq!(
-        client_decode(&encode_ping(b"?")),
-        [(true, PING, b"?".to_vec())]
-    );
-    assert_eq!(
-        client_decode(&encode_pong(&[1; 200])),
-        [(true, PONG, vec![1; 125])]
-    );
+    assert_eq!(client_decode(&encode_ping(b"?")), [(true, PING, b"?".to_vec())]);
+    assert_eq!(client_decode(&encode_pong(&[1; 200])), [(true, PONG, vec![1; 125])]);
 }
 
 // Properties.
@@ -728,18 +556,8 @@ fn any_sent() -> impl Strategy<Value = Sent> {
         (65_000usize..66_000).prop_map(|len| Message::Binary(vec![0xA5; len].into())),
         any_control(),
     ];
-    (
-        message,
-        vec(any::<prop::sample::Index>(), 0..5),
-        vec(any_control(), 0..5),
-        any::<[u8; 4]>(),
-    )
-        .prop_map(|(message, cuts, between, mask)| Sent {
-            message,
-            cuts,
-            between,
-            mask,
-        })
+    (message, vec(any::<prop::sample::Index>(), 0..5), vec(any_control(), 0..5), any::<[u8; 4]>())
+        .prop_map(|(message, cuts, between, mask)| Sent { message, cuts, between, mask })
 }
 
 fn control_wire(message: &Message, mask: [u8; 4]) -> Vec<u8> {
@@ -758,13 +576,7 @@ fn control_wire(message: &Message, mask: [u8; 4]) -> Vec<u8> {
 /// The wire form of `sent`, and the messages in the order a reader must give them.
 fn wire_of(sent: &[Sent]) -> (Vec<u8>, Vec<Message>) {
     let (mut wire, mut expected) = (Vec::new(), Vec::new());
-    for Sent {
-        message,
-        cuts,
-        between,
-        mask,
-    } in sent
-    {
+    for Sent { message, cuts, between, mask } in sent {
         let (mut opcode, payload) = match message {
             Message::Text(payload) => (TEXT, payload),
             Message::Binary(payload) => (BINARY, payload),
@@ -774,10 +586,7 @@ fn wire_of(sent: &[Sent]) -> (Vec<u8>, Vec<Message>) {
                 continue;
             }
         };
-        let mut cuts: Vec<usize> = cuts
-            .iter()
-            .map(|cut| cut.index(payload.len() + 1))
-            .collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(payload.len() + 1)).collect();
         cuts.sort_unstable();
         let mut start = 0;
         for (i, cut) in cuts.into_iter().enumerate() {
@@ -796,11 +605,7 @@ fn wire_of(sent: &[Sent]) -> (Vec<u8>, Vec<Message>) {
 
 /// Pushes `wire` in chunks of the given lengths over and over, draining after each; the messages before any error.
 /// Fails if the reader ever holds more than its limit and one control frame.
-fn read_in_chunks(
-    wire: &[u8],
-    lens: &[usize],
-    limit: usize,
-) -> Result<(Vec<Message>, bool), TestCaseError> {
+fn read_in_chunks(wire: &[u8], lens: &[usize], limit: usize) -> Result<(Vec<Message>, bool), TestCaseError> {
     let (mut reader, mut messages) = (reader(limit), Vec::new());
     let (mut rest, mut lens) = (wire, lens.iter().cycle());
     while !rest.is_empty() {
@@ -811,11 +616,7 @@ fn read_in_chunks(
             Ok(read) => messages.extend(read),
             Err(_) => return Ok((messages, false)),
         }
-        prop_assert!(
-            held(&reader) <= limit + MAX_CONTROL_BYTES,
-            "holds {}",
-            held(&reader)
-        );
+        prop_assert!(held(&reader) <= limit + MAX_CONTROL_BYTES, "holds {}", held(&reader));
     }
     Ok((messages, true))
 }

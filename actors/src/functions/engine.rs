@@ -49,7 +49,9 @@ pub fn call(registry: &Registry, id: &str, caller: Option<&Arc<Worker>>, data: &
         "engine::functions::list" => Some(json!({"functions": functions(registry, flag("include_internal"))})),
         "engine::functions::info" => text("function_id").and_then(|id| registry.functions.read().get(id).map(|entry| function(id, entry))),
         "engine::workers::list" => Some(json!({"workers": workers(registry, text("worker_id")), "timestamp": clock::wall()})),
-        "engine::workers::info" => text("worker_id").or(text("name")).and_then(|id| workers(registry, None).into_iter().find(|worker| worker["id"] == id || worker["name"] == id)),
+        "engine::workers::info" => text("worker_id")
+            .or(text("name"))
+            .and_then(|id| workers(registry, None).into_iter().find(|worker| worker["id"] == id || worker["name"] == id)),
         "engine::triggers::list" => {
             // Two generations of SDKs look for different rows here: instances of triggers, and types. Both find theirs.
             let mut rows = instances(registry);
@@ -131,7 +133,8 @@ fn workers(registry: &Registry, only: Option<&str>) -> Vec<Value> {
     for (id, entry) in registry.functions.read().iter() {
         by_worker.entry(entry.owner).or_default().push(id.to_owned());
     }
-    let mut workers: Vec<Arc<Worker>> = registry.workers.read().values().filter(|worker| only.is_none_or(|id| id == worker.id)).cloned().collect();
+    let mut workers: Vec<Arc<Worker>> =
+        registry.workers.read().values().filter(|worker| only.is_none_or(|id| id == worker.id)).cloned().collect();
     workers.sort_by(|left, right| (left.connected_at, left.socket).cmp(&(right.connected_at, right.socket)));
     let row = |worker: Arc<Worker>| {
         let mut functions = by_worker.remove(&worker.socket).unwrap_or_default();
@@ -149,7 +152,8 @@ fn workers(registry: &Registry, only: Option<&str>) -> Vec<Value> {
 }
 
 fn instances(registry: &Registry) -> Vec<Value> {
-    let names: std::collections::HashMap<_, Value> = registry.workers.read().values().map(|worker| (worker.socket, name_of(worker))).collect();
+    let names: std::collections::HashMap<_, Value> =
+        registry.workers.read().values().map(|worker| (worker.socket, name_of(worker))).collect();
     let row = |binding: &Arc<crate::trigger::table::Binding>| {
         json!({"id": &*binding.id, "trigger_type": &*binding.trigger_type, "function_id": &*binding.function_id,
                "worker_name": names.get(&binding.owner).cloned().unwrap_or(Value::Null), "config": binding.config.to_value(),
@@ -165,12 +169,8 @@ fn types(registry: &Registry) -> Vec<Value> {
                "description": description})
     };
     let mut rows: Vec<Value> = BUILT_IN.iter().map(|(id, description)| row(id, json!("weir"), description)).collect();
-    let mut provided: Vec<Value> = registry
-        .triggers
-        .read()
-        .providers()
-        .map(|(id, provider)| row(id, name_of(&provider.handle), &provider.description))
-        .collect();
+    let mut provided: Vec<Value> =
+        registry.triggers.read().providers().map(|(id, provider)| row(id, name_of(&provider.handle), &provider.description)).collect();
     provided.sort_by(|left, right| left["id"].as_str().cmp(&right["id"].as_str()));
     rows.extend(provided);
     rows

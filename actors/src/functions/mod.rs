@@ -257,7 +257,10 @@ impl Registry {
             None => return call.reply.send(Err(CallError::function_not_found(&call.function_id))),
         };
         if http {
-            let text = format!("function '{}' is registered with an HTTP address; Weir calls functions of connected workers only", call.function_id);
+            let text = format!(
+                "function '{}' is registered with an HTTP address; Weir calls functions of connected workers only",
+                call.function_id
+            );
             return call.reply.send(Err(CallError::new(error::FUNCTION_NOT_INVOKABLE, text)));
         }
         let limit = self.settings.worker.max_invocations;

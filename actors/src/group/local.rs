@@ -53,9 +53,8 @@ impl Local {
     /// Counted here and not in the actor's mailbox, so that a group is never closed while a subscription is on its way to it.
     pub fn enter(self: &Rc<Self>, key: &GroupKey) -> Addr<Group> {
         let mut groups = self.groups.borrow_mut();
-        let entry = groups
-            .entry(key.clone())
-            .or_insert_with(|| Entry { group: Group::new(key.clone(), self.clone()).start(), subscriptions: 0 });
+        let entry =
+            groups.entry(key.clone()).or_insert_with(|| Entry { group: Group::new(key.clone(), self.clone()).start(), subscriptions: 0 });
         entry.subscriptions += 1;
         entry.group.clone()
     }

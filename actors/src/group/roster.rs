@@ -96,7 +96,16 @@ pub struct Roster<S> {
 
 impl<S> Default for Roster<S> {
     fn default() -> Self {
-        Self { members: HashMap::new(), whole: Vec::new(), by_item: HashMap::new(), kept: Vec::new(), kept_bytes: 0, asked: None, joining: false, requests: 0 }
+        Self {
+            members: HashMap::new(),
+            whole: Vec::new(),
+            by_item: HashMap::new(),
+            kept: Vec::new(),
+            kept_bytes: 0,
+            asked: None,
+            joining: false,
+            requests: 0,
+        }
     }
 }
 
@@ -286,7 +295,8 @@ impl<S: Sink> Roster<S> {
         let mut group_sync: Option<Bytes> = None;
         let mut item_syncs: HashMap<Name, Bytes> = HashMap::new();
         let mut full = Vec::new();
-        let sockets: Vec<_> = self.members.iter().filter(|(_, member)| member.is_held() && !member.lagging).map(|(socket, _)| *socket).collect();
+        let sockets: Vec<_> =
+            self.members.iter().filter(|(_, member)| member.is_held() && !member.lagging).map(|(socket, _)| *socket).collect();
         for socket in sockets {
             let Some(member) = self.members.get_mut(&socket) else { continue };
             // Up to the snapshot for what was active before, then the state, then the rest for all that is active now.
@@ -300,7 +310,9 @@ impl<S: Sink> Roster<S> {
                 }
                 let frame = match &subscription.scope {
                     Scope::Group => group_sync
-                        .get_or_insert_with(|| address.sync_group(snapshot.timestamp, snapshot.whole.as_deref().unwrap_or_default()).frames())
+                        .get_or_insert_with(|| {
+                            address.sync_group(snapshot.timestamp, snapshot.whole.as_deref().unwrap_or_default()).frames()
+                        })
                         .clone(),
                     Scope::Item(item) => item_syncs
                         .entry(item.clone())
@@ -372,7 +384,9 @@ impl<S: Sink> Roster<S> {
 impl<S: Sink> Member<S> {
     /// Pushes a change if an active subscription matches it; false where the queue is full.
     fn push(&self, change: &Change) -> bool {
-        let active = |scope: &Scope| self.subscriptions.iter().any(|subscription| subscription.state == State::Active && subscription.scope == *scope);
+        let active = |scope: &Scope| {
+            self.subscriptions.iter().any(|subscription| subscription.state == State::Active && subscription.scope == *scope)
+        };
         if self.watches_item(change) {
             return self.sink.push(&change.frame.frames());
         }

@@ -112,21 +112,14 @@ pub fn parse(ops: &RawValue) -> Result<Vec<UpdateOp>, OpsParseError> {
     if ops.len() > MAX_OPS {
         return Err(OpsParseError::TooMany { found: ops.len() });
     }
-    ops.into_iter()
-        .enumerate()
-        .map(|(op_index, op)| read_op(op_index, op))
-        .collect()
+    ops.into_iter().enumerate().map(|(op_index, op)| read_op(op_index, op)).collect()
 }
 
 fn read_op(op_index: usize, op: Value) -> Result<UpdateOp, OpsParseError> {
     let Value::Object(mut op) = op else {
         return Err(OpsParseError::NotAnObject { op_index });
     };
-    let malformed = |key, expected| OpsParseError::Malformed {
-        op_index,
-        key,
-        expected,
-    };
+    let malformed = |key, expected| OpsParseError::Malformed { op_index, key, expected };
     let value = op.remove("value");
     let needed = |value: Option<Value>| value.ok_or_else(|| malformed("value", "a value"));
     let by = || match op.get("by") {
@@ -145,8 +138,7 @@ fn read_op(op_index: usize, op: Value) -> Result<UpdateOp, OpsParseError> {
             return Err(malformed("type", expected));
         }
     };
-    let path = read_path(op.remove("path"))
-        .ok_or_else(|| malformed("path", "a string, an array of strings, or nothing"))?;
+    let path = read_path(op.remove("path")).ok_or_else(|| malformed("path", "a string, an array of strings, or nothing"))?;
     // The path's verdict replaces the value's (B.5: checks on the path come first).
     let action = match check_path(codes, &path) {
         Ok(()) => action,
@@ -155,16 +147,9 @@ fn read_op(op_index: usize, op: Value) -> Result<UpdateOp, OpsParseError> {
     if let Action::Set(value) | Action::Append(value) = &action
         && is_deeper(value, MAX_ITEM_LEVELS - 1 - path.len())
     {
-        return Err(malformed(
-            "value",
-            "at most 119 levels of nesting, the path included",
-        ));
+        return Err(malformed("value", "at most 119 levels of nesting, the path included"));
     }
-    Ok(UpdateOp {
-        codes,
-        path,
-        action,
-    })
+    Ok(UpdateOp { codes, path, action })
 }
 
 /// `None` for a shape no SDK has ever sent.
@@ -225,17 +210,11 @@ fn read_merge(value: Value) -> Action {
         let message = format!("merge value has {} keys of {MAX_MERGE_KEYS}", fields.len());
         return rejected("merge.value.too_many_keys", message);
     }
-    if fields
-        .values()
-        .any(|value| is_deeper(value, MAX_MERGE_LEVELS - 1))
-    {
+    if fields.values().any(|value| is_deeper(value, MAX_MERGE_LEVELS - 1)) {
         let message = format!("merge value is nested deeper than {MAX_MERGE_LEVELS} levels");
         return rejected("merge.value.too_deep", message);
     }
-    if let Some(key) = PROTO_NAMES
-        .into_iter()
-        .find(|name| fields.contains_key(*name))
-    {
+    if let Some(key) = PROTO_NAMES.into_iter().find(|name| fields.contains_key(*name)) {
         let message = format!("merge value has the key {key}, which is not a safe key");
         return rejected("merge.value.proto_polluted", message);
     }

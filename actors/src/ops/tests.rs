@@ -1,8 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "tables read better without borrows"
-)]
+#![allow(clippy::needless_pass_by_value, reason = "tables read better without borrows")]
 
 mod properties;
 
@@ -47,23 +44,12 @@ fn check(current: Option<Value>, op: &Value, want: &Want) {
         Want::Value(value) => (value.clone(), vec![]),
         Want::Code(code) => (unchanged, vec![*code]),
     };
-    assert_eq!(
-        run(current.clone(), &json!([op])),
-        want,
-        "{op} on {current:?}"
-    );
+    assert_eq!(run(current.clone(), &json!([op])), want, "{op} on {current:?}");
 }
 
 /// One operation on an item that is missing, null, a number, a string, an array, an object.
 fn on_kinds(op: &Value, want: [Want; 6]) {
-    let kinds = [
-        None,
-        Some(json!(null)),
-        Some(json!(5)),
-        Some(json!("s")),
-        Some(json!([1])),
-        Some(object()),
-    ];
+    let kinds = [None, Some(json!(null)), Some(json!(5)), Some(json!("s")), Some(json!([1])), Some(object())];
     for (current, want) in kinds.into_iter().zip(want) {
         check(current, op, &want);
     }
@@ -123,11 +109,7 @@ fn set_at_key_inserts_into_objects_only() {
 
 #[test]
 fn set_without_value_stores_null() {
-    check(
-        None,
-        &json!({"type": "set", "path": "k"}),
-        &is(json!({"k": null})),
-    );
+    check(None, &json!({"type": "set", "path": "k"}), &is(json!({"k": null})));
 }
 
 #[test]
@@ -136,14 +118,7 @@ fn merge_at_root_joins_objects_and_ignores_others() {
     merged["o"] = json!({"y": 2});
     on_kinds(
         &json!({"type": "merge", "value": {"n": 6, "o": {"y": 2}}}),
-        [
-            is(json!({"n": 6, "o": {"y": 2}})),
-            is(json!(null)),
-            is(json!(5)),
-            is(json!("s")),
-            is(json!([1])),
-            is(merged),
-        ],
+        [is(json!({"n": 6, "o": {"y": 2}})), is(json!(null)), is(json!(5)), is(json!("s")), is(json!([1])), is(merged)],
     );
 }
 
@@ -179,10 +154,7 @@ fn merge_at_several_segments_walks_and_creates() {
 fn increment_at_root_adds_to_numbers_or_nothing() {
     let not = || fails("increment.not_number");
     let op = json!({"type": "increment", "by": 3});
-    on_kinds(
-        &op,
-        [is(json!(3)), not(), is(json!(8)), not(), not(), not()],
-    );
+    on_kinds(&op, [is(json!(3)), not(), is(json!(8)), not(), not(), not()]);
 }
 
 #[test]
@@ -196,14 +168,7 @@ fn increment_at_key_needs_an_object_and_a_number() {
     let not = || fails("increment.not_number");
     on_keys(
         &json!({"type": "increment", "by": 3}),
-        &[
-            ("new", is(json!(3))),
-            ("f", is(json!(3.5))),
-            ("s", not()),
-            ("z", not()),
-            ("a", not()),
-            ("o", not()),
-        ],
+        &[("new", is(json!(3))), ("f", is(json!(3.5))), ("s", not()), ("z", not()), ("a", not()), ("o", not())],
     );
 }
 
@@ -211,10 +176,7 @@ fn increment_at_key_needs_an_object_and_a_number() {
 fn decrement_at_root_subtracts_from_numbers_or_nothing() {
     let not = || fails("decrement.not_number");
     let op = json!({"type": "decrement", "by": 3});
-    on_kinds(
-        &op,
-        [is(json!(-3)), not(), is(json!(2)), not(), not(), not()],
-    );
+    on_kinds(&op, [is(json!(-3)), not(), is(json!(2)), not(), not(), not()]);
 }
 
 #[test]
@@ -228,14 +190,7 @@ fn decrement_at_key_needs_an_object_and_a_number() {
     let not = || fails("decrement.not_number");
     on_keys(
         &json!({"type": "decrement", "by": 3}),
-        &[
-            ("new", is(json!(-3))),
-            ("f", is(json!(-2.5))),
-            ("s", not()),
-            ("z", not()),
-            ("a", not()),
-            ("o", not()),
-        ],
+        &[("new", is(json!(-3))), ("f", is(json!(-2.5))), ("s", not()), ("z", not()), ("a", not()), ("o", not())],
     );
 }
 
@@ -244,26 +199,9 @@ fn append_at_root_follows_the_types_of_both() {
     let not = || fails("append.type_mismatch");
     on_kinds(
         &json!({"type": "append", "value": "x"}),
-        [
-            is(json!("x")),
-            is(json!("x")),
-            not(),
-            is(json!("sx")),
-            is(json!([1, "x"])),
-            not(),
-        ],
+        [is(json!("x")), is(json!("x")), not(), is(json!("sx")), is(json!([1, "x"])), not()],
     );
-    on_kinds(
-        &json!({"type": "append", "value": [2]}),
-        [
-            is(json!([[2]])),
-            is(json!([[2]])),
-            not(),
-            not(),
-            is(json!([1, [2]])),
-            not(),
-        ],
-    );
+    on_kinds(&json!({"type": "append", "value": [2]}), [is(json!([[2]])), is(json!([[2]])), not(), not(), is(json!([1, [2]])), not()]);
 }
 
 #[test]
@@ -279,22 +217,11 @@ fn append_at_key_follows_the_types_of_both() {
     let not = || fails("append.type_mismatch");
     on_keys(
         &json!({"type": "append", "value": "c"}),
-        &[
-            ("new", is(json!("c"))),
-            ("z", is(json!("c"))),
-            ("a", is(json!([1, "c"]))),
-            ("n", not()),
-            ("o", not()),
-        ],
+        &[("new", is(json!("c"))), ("z", is(json!("c"))), ("a", is(json!([1, "c"]))), ("n", not()), ("o", not())],
     );
     on_keys(
         &json!({"type": "append", "value": 7}),
-        &[
-            ("new", is(json!([7]))),
-            ("z", is(json!([7]))),
-            ("a", is(json!([1, 7]))),
-            ("s", not()),
-        ],
+        &[("new", is(json!([7]))), ("z", is(json!([7]))), ("a", is(json!([1, 7]))), ("s", not())],
     );
 }
 
@@ -308,37 +235,18 @@ fn append_at_several_segments_creates_parents_and_an_array() {
         is(with("o", json!({"x": 1, "log": ["c"]}))),
     );
     let replaced = with("n", json!({"p": {"q": ["c"]}}));
-    check(
-        Some(object()),
-        &append(json!(["n", "p", "q"])),
-        &is(replaced),
-    );
-    check(
-        Some(object()),
-        &append(json!(["o", "x"])),
-        &fails("append.type_mismatch"),
-    );
-    let leaves = [
-        (json!("ab"), json!("abc")),
-        (json!([1]), json!([1, "c"])),
-        (json!(null), json!("c")),
-    ];
+    check(Some(object()), &append(json!(["n", "p", "q"])), &is(replaced));
+    check(Some(object()), &append(json!(["o", "x"])), &fails("append.type_mismatch"));
+    let leaves = [(json!("ab"), json!("abc")), (json!([1]), json!([1, "c"])), (json!(null), json!("c"))];
     for (leaf, want) in leaves {
         let want = is(json!({"o": {"leaf": want}}));
-        check(
-            Some(json!({"o": {"leaf": leaf}})),
-            &append(json!(["o", "leaf"])),
-            &want,
-        );
+        check(Some(json!({"o": {"leaf": leaf}})), &append(json!(["o", "leaf"])), &want);
     }
 }
 
 #[test]
 fn remove_at_root_leaves_null() {
-    on_kinds(
-        &json!({"type": "remove"}),
-        [(); 6].map(|()| is(json!(null))),
-    );
+    on_kinds(&json!({"type": "remove"}), [(); 6].map(|()| is(json!(null))));
 }
 
 #[test]
@@ -346,18 +254,8 @@ fn remove_at_key_ignores_a_missing_key() {
     let mut removed = object();
     removed.as_object_mut().unwrap().shift_remove("n");
     let fails = || fails("remove.target_not_object");
-    on_items(
-        &json!({"type": "remove", "path": "n"}),
-        is(json!({})),
-        fails(),
-        is(removed),
-    );
-    on_items(
-        &json!({"type": "remove", "path": "no"}),
-        is(json!({})),
-        fails(),
-        is(object()),
-    );
+    on_items(&json!({"type": "remove", "path": "n"}), is(json!({})), fails(), is(removed));
+    on_items(&json!({"type": "remove", "path": "no"}), is(json!({})), fails(), is(object()));
 }
 
 // Calls of several operations.
@@ -375,10 +273,7 @@ fn item_missing_lasts_until_the_first_success() {
     let add = json!({"type": "increment", "by": 2});
     let (value, codes) = run(None, &json!([fails, add]));
     assert_eq!((value, codes), (json!(2), vec!["set.path.proto_polluted"]));
-    assert_eq!(
-        run(None, &json!([works, add])),
-        (json!({}), vec!["increment.not_number"])
-    );
+    assert_eq!(run(None, &json!([works, add])), (json!({}), vec!["increment.not_number"]));
     assert_eq!(run(None, &json!([add, add])), (json!(4), vec![]));
 }
 
@@ -390,14 +285,8 @@ fn failed_operations_are_skipped_and_reported_by_position() {
         {"type": "set", "path": "held", "value": true},
         {"type": "append", "path": "views", "value": 1},
     ]);
-    let updated = apply(
-        Some(json!({"name": "9C"})),
-        &read(&ops.to_string()).unwrap(),
-    );
-    assert_eq!(
-        updated.value,
-        json!({"name": "9C", "views": 1, "held": true})
-    );
+    let updated = apply(Some(json!({"name": "9C"})), &read(&ops.to_string()).unwrap());
+    assert_eq!(updated.value, json!({"name": "9C", "views": 1, "held": true}));
     let errors = serde_json::to_value(&updated.errors).unwrap();
     let want = json!([
         {"op_index": 1, "code": "increment.not_number",
@@ -422,16 +311,11 @@ fn append_of_many_tokens_grows_the_text_in_place() {
     let (mut item, mut moved, mut capacity) = (json!({"text": ""}), 0, 0);
     for _ in 0..10_000 {
         item = apply(Some(item), &ops).value;
-        let Value::String(text) = &item["text"] else {
-            unreachable!("append keeps a string")
-        };
+        let Value::String(text) = &item["text"] else { unreachable!("append keeps a string") };
         moved += usize::from(text.capacity() != capacity);
         capacity = text.capacity();
     }
-    assert!(
-        item["text"].as_str().unwrap().len() == 60_000 && moved < 32,
-        "moved {moved} times"
-    );
+    assert!(item["text"].as_str().unwrap().len() == 60_000 && moved < 32, "moved {moved} times");
 }
 
 // Numbers.
@@ -441,76 +325,23 @@ fn numbers_stay_exact_over_64_bits_and_overflow_is_reported() {
     let add = |current: &str, kind: &str, by: &str| {
         let ops = format!(r#"[{{"type":"{kind}","by":{by}}}]"#);
         let updated = apply(Some(read_value(current).unwrap()), &read(&ops).unwrap());
-        updated
-            .errors
-            .first()
-            .map_or(updated.value.to_string(), |error| error.code.to_owned())
+        updated.errors.first().map_or(updated.value.to_string(), |error| error.code.to_owned())
     };
     for (current, kind, by, want) in [
         ("9007199254740993", "increment", "2", "9007199254740995"),
-        (
-            "9223372036854775807",
-            "increment",
-            "1",
-            "9223372036854775808",
-        ),
-        (
-            "18446744073709551614",
-            "increment",
-            "1",
-            "18446744073709551615",
-        ),
-        (
-            "18446744073709551615",
-            "increment",
-            "1",
-            "increment.not_number",
-        ),
-        (
-            "18446744073709551615",
-            "decrement",
-            "18446744073709551615",
-            "0",
-        ),
-        (
-            "18446744073709551615",
-            "increment",
-            "-9223372036854775808",
-            "9223372036854775807",
-        ),
-        (
-            "-9223372036854775807",
-            "decrement",
-            "1",
-            "-9223372036854775808",
-        ),
-        (
-            "-9223372036854775808",
-            "decrement",
-            "1",
-            "decrement.not_number",
-        ),
-        (
-            "0",
-            "decrement",
-            "18446744073709551615",
-            "decrement.not_number",
-        ),
-        (
-            "0",
-            "decrement",
-            "-9223372036854775808",
-            "9223372036854775808",
-        ),
+        ("9223372036854775807", "increment", "1", "9223372036854775808"),
+        ("18446744073709551614", "increment", "1", "18446744073709551615"),
+        ("18446744073709551615", "increment", "1", "increment.not_number"),
+        ("18446744073709551615", "decrement", "18446744073709551615", "0"),
+        ("18446744073709551615", "increment", "-9223372036854775808", "9223372036854775807"),
+        ("-9223372036854775807", "decrement", "1", "-9223372036854775808"),
+        ("-9223372036854775808", "decrement", "1", "decrement.not_number"),
+        ("0", "decrement", "18446744073709551615", "decrement.not_number"),
+        ("0", "decrement", "-9223372036854775808", "9223372036854775808"),
         ("5", "increment", "2.0", "7"),
         ("5", "increment", "-0.0", "5"),
         ("5", "increment", "1e18", "1000000000000000005"),
-        (
-            "-1",
-            "increment",
-            "9223372036854775808.0",
-            "9223372036854775807",
-        ),
+        ("-1", "increment", "9223372036854775808.0", "9223372036854775807"),
         ("5", "increment", "2.5", "7.5"),
         ("5", "decrement", "2.5", "2.5"),
         ("0.5", "increment", "2", "2.5"),

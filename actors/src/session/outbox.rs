@@ -46,7 +46,16 @@ struct Outbox {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { socket: SocketId::NONE, frames: VecDeque::new(), bytes: 0, limit_bytes: 0, waker: None, ended: true, drained: Vec::new(), session: None }
+        Self {
+            socket: SocketId::NONE,
+            frames: VecDeque::new(),
+            bytes: 0,
+            limit_bytes: 0,
+            waker: None,
+            ended: true,
+            drained: Vec::new(),
+            session: None,
+        }
     }
 }
 
@@ -54,13 +63,7 @@ impl OutboxRef {
     /// An empty outbox that takes frames while less than `limit_bytes` wait in it.
     #[must_use]
     pub fn new(socket: SocketId, limit_bytes: usize, session: Recipient<Shut>) -> Self {
-        Self(Rc::new(RefCell::new(Outbox {
-            socket,
-            limit_bytes,
-            ended: false,
-            session: Some(session),
-            ..Outbox::default()
-        })))
+        Self(Rc::new(RefCell::new(Outbox { socket, limit_bytes, ended: false, session: Some(session), ..Outbox::default() })))
     }
 
     /// Queues a frame whatever waits already; for the few that a session sends of its own accord.

@@ -204,7 +204,13 @@ fn pass_on(tell: Vec<Tell<Arc<Worker>>>) {
     for tell in tell {
         let (worker, frame) = match tell {
             Tell::Bind(worker, binding) => {
-                let frame = wire::register_trigger(&binding.id, &binding.trigger_type, &binding.function_id, &binding.config, binding.metadata.as_ref());
+                let frame = wire::register_trigger(
+                    &binding.id,
+                    &binding.trigger_type,
+                    &binding.function_id,
+                    &binding.config,
+                    binding.metadata.as_ref(),
+                );
                 (worker, frame)
             }
             Tell::Unbind(worker, binding) => (worker, wire::unregister_trigger(&binding.id, &binding.trigger_type)),

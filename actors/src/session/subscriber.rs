@@ -101,7 +101,9 @@ impl SubscriberSession {
                 continue;
             }
             match wire::parse(&bytes) {
-                Ok(Request::Join { subscription_id, stream, group, item }) => self.ask_to_join(&subscription_id, &stream, &group, item.as_deref(), ctx),
+                Ok(Request::Join { subscription_id, stream, group, item }) => {
+                    self.ask_to_join(&subscription_id, &stream, &group, item.as_deref(), ctx)
+                }
                 Ok(Request::Leave { subscription_id }) => self.leave(&subscription_id),
                 Err(error) => tracing::info!(session = %self.socket.id, bytes = bytes.len(), %error, "message of a client ignored"),
             }
@@ -131,7 +133,10 @@ impl SubscriberSession {
             return refuse("name_too_long", format!("a name has {longest} bytes; the limit is {}", limits.max_name_bytes));
         }
         if self.subscriptions.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
-            return refuse("too_many_subscriptions", format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions));
+            return refuse(
+                "too_many_subscriptions",
+                format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions),
+            );
         }
         self.join(id, GroupKey::new(stream, group), item.map(Name::from), ctx);
     }
@@ -152,7 +157,8 @@ impl SubscriberSession {
         let id: Box<str> = id.into();
         ctx.spawn(verdict.into_actor(self).map(move |verdict, session, _| {
             // The subscription may have ended or been replaced while its triggers were asked; then the admission says who fires the leave.
-            let current = |subscription: &Subscription| matches!(&subscription.state, State::Joining(admission) if Arc::ptr_eq(admission, &asked));
+            let current =
+                |subscription: &Subscription| matches!(&subscription.state, State::Joining(admission) if Arc::ptr_eq(admission, &asked));
             if !session.subscriptions.get(&id).is_some_and(current) {
                 return;
             }

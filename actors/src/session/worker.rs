@@ -285,7 +285,10 @@ impl WorkerSession {
         } else {
             let frame = wire::invoke_function(&id.hyphenated().to_string(), &function_id, &data, &trace);
             (!self.socket.outbox.push(&frame.frames())).then(|| {
-                let text = format!("the worker that serves '{function_id}' does not read its socket; {} bytes wait for it", self.socket.outbox.queued_bytes());
+                let text = format!(
+                    "the worker that serves '{function_id}' does not read its socket; {} bytes wait for it",
+                    self.socket.outbox.queued_bytes()
+                );
                 CallError::new(error::CHANNEL_SEND_FAILED, text)
             })
         };
@@ -444,4 +447,3 @@ impl Handler<Shut> for WorkerSession {
         }
     }
 }
-

@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn every_missing_key_is_named() {
-        let full = [("stream_name", "\"s\""), ("group_id", "\"g\""), ("item_id", "\"i\""), ("data", "null"), ("type", "\"t\""), ("ops", "[]")];
+        let full =
+            [("stream_name", "\"s\""), ("group_id", "\"g\""), ("item_id", "\"i\""), ("data", "null"), ("type", "\"t\""), ("ops", "[]")];
         let needs = [
             ("stream::set", &["stream_name", "group_id", "item_id", "data"][..]),
             ("stream::get", &["stream_name", "group_id", "item_id"]),
@@ -240,7 +241,8 @@ mod tests {
         ];
         for (function, keys) in needs {
             for left_out in keys {
-                let fields: Vec<_> = full.iter().filter(|(key, _)| key != left_out).map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                let fields: Vec<_> =
+                    full.iter().filter(|(key, _)| key != left_out).map(|(key, value)| format!("\"{key}\":{value}")).collect();
                 let error = read(function, &format!("{{{}}}", fields.join(","))).unwrap_err();
                 assert_eq!(error.code, "deserialization_error");
                 assert!(error.message.contains(left_out) && error.message.starts_with(function), "{error}");
@@ -252,7 +254,8 @@ mod tests {
 
     #[test]
     fn wrong_types_and_payloads_that_are_no_object_are_refused() {
-        for data in ["null", "[]", "\"x\"", "7", "", "[\"s\",\"g\",\"i\",1]", r#"{"stream_name":1,"group_id":"g","item_id":"i","data":1}"#] {
+        for data in ["null", "[]", "\"x\"", "7", "", "[\"s\",\"g\",\"i\",1]", r#"{"stream_name":1,"group_id":"g","item_id":"i","data":1}"#]
+        {
             assert_eq!(read("stream::set", data).unwrap_err().code, "deserialization_error", "{data}");
         }
     }

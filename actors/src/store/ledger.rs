@@ -153,7 +153,9 @@ impl Ledger {
             Op::List { group } => {
                 self.adapter.list(&group).map(|items| Output::List(items.into_iter().map(|(_, value)| value).collect())).map_err(failed)
             }
-            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str()).map(|names| Output::Value(names_json(&names))).map_err(failed),
+            Op::ListGroups { stream } => {
+                self.adapter.list_groups(stream.as_str()).map(|names| Output::Value(names_json(&names))).map_err(failed)
+            }
             Op::ListAll => self.adapter.list_all().map(|streams| Output::Value(streams_json(&streams))).map_err(failed),
         }
     }
@@ -166,12 +168,19 @@ impl Ledger {
         let error = |text: String| CallError::new("STREAM_UPDATE_ERROR", text);
         let current = match old {
             None => None,
-            Some(json) => Some(json.to_value().ok_or_else(|| error("the stored value is nested too deeply or holds a lone surrogate; set it anew".into()))?),
+            Some(json) => Some(
+                json.to_value()
+                    .ok_or_else(|| error("the stored value is nested too deeply or holds a lone surrogate; set it anew".into()))?,
+            ),
         };
         let updated = ops::apply(current, ops);
         let new = Json::from_value(&updated.value);
         if new.as_bytes().len() > self.max_value_bytes {
-            return Err(error(format!("the value would have {} bytes; the limit is {} (`max_value_bytes`)", new.as_bytes().len(), self.max_value_bytes)));
+            return Err(error(format!(
+                "the value would have {} bytes; the limit is {} (`max_value_bytes`)",
+                new.as_bytes().len(),
+                self.max_value_bytes
+            )));
         }
         if crate::json::depth(new.as_bytes()) > crate::json::MAX_DEPTH {
             return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));

@@ -553,7 +553,8 @@ impl Handler<Submit> for Store {
             _ => Share::Ordered,
         };
         // An override that reads its own group while an exclusive call waits for it must not wait for that call.
-        let inside = share == Share::Free && with.is_some_and(|with| reply.caller().is_some() && self.registry.owner_of(&with.id(group.stream())) == reply.caller());
+        let inside = share == Share::Free
+            && with.is_some_and(|with| reply.caller().is_some() && self.registry.owner_of(&with.id(group.stream())) == reply.caller());
         if inside && let Some(with) = with {
             let registry = self.registry.clone();
             let future = async move { (overrides::call(registry, with, &op).await, op, reply) };

@@ -31,18 +31,18 @@ pub struct Membership {
 impl Membership {
     /// The payload of join and leave triggers.
     ///
-    /// `context` is left out where it is null, although upstream sends the null: the documented Python handlers read it with
+    /// `id` and `context` are left out where they are unset, although upstream sends nulls: the documented Python handlers read them with
     /// `input.get('context', {}).get('userId')`, which a null breaks, and a join handler that breaks refuses the join.
     #[must_use]
     pub fn payload(&self) -> Json {
         let mut out = vec![b'{'];
         put_field(&mut out, "subscription_id", &self.subscription_id);
         put_field(&mut out, "stream_name", self.group.stream());
-        put_field(&mut out, "group_id", self.group.group());
-        out.put_slice(b"\"id\":");
-        match &self.item {
-            Some(item) => put_string(&mut out, item.as_str()),
-            None => out.put_slice(b"null"),
+        out.put_slice(b"\"group_id\":");
+        put_string(&mut out, self.group.group());
+        if let Some(item) = &self.item {
+            out.put_slice(b",\"id\":");
+            put_string(&mut out, item.as_str());
         }
         if let Some(context) = self.context.as_ref().filter(|context| !context.is_null()) {
             out.put_slice(b",\"context\":");
@@ -143,10 +143,10 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn payload_leaves_a_null_context_out() {
+    fn payload_leaves_out_what_is_unset() {
         for context in [None, Some(Json::NULL)] {
             let membership = Membership { subscription_id: "s\"1".into(), group: GroupKey::new("a", "b"), item: None, context };
-            let expected = json!({"subscription_id": "s\"1", "stream_name": "a", "group_id": "b", "id": null});
+            let expected = json!({"subscription_id": "s\"1", "stream_name": "a", "group_id": "b"});
             assert_eq!(membership.payload().to_value().unwrap(), expected);
         }
         let context = Some(Json::assembled("{\"userId\":1}"));

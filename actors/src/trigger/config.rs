@@ -129,7 +129,15 @@ mod tests {
 
     #[test]
     fn stream_trigger_without_a_stream_is_refused() {
-        for config in [json!({}), json!(null), json!("x"), json!([1]), json!(7), json!({"stream_name": 1}), json!({"stream_name": "s", "group_id": []})] {
+        for config in [
+            json!({}),
+            json!(null),
+            json!("x"),
+            json!([1]),
+            json!(7),
+            json!({"stream_name": 1}),
+            json!({"stream_name": "s", "group_id": []}),
+        ] {
             let error = parse("stream", config.clone()).unwrap_err();
             assert_eq!(error.code, TRIGGER_REGISTRATION_FAILED, "{config}");
         }
@@ -137,7 +145,8 @@ mod tests {
 
     #[test]
     fn nulls_and_empty_texts_in_a_filter_match_all() {
-        let Kind::Stream(filter) = parse("stream", json!({"stream_name": "s", "group_id": null, "item_id": "", "metadata": {}})).unwrap() else {
+        let Kind::Stream(filter) = parse("stream", json!({"stream_name": "s", "group_id": null, "item_id": "", "metadata": {}})).unwrap()
+        else {
             unreachable!()
         };
         assert!(filter.matches(&GroupKey::new("s", "any"), Some("i")));

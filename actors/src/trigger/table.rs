@@ -168,7 +168,9 @@ impl<H: Clone> TriggerTable<H> {
     #[must_use]
     pub fn for_session(&self, join: bool, group: &GroupKey, item: Option<&str>) -> Vec<(Arc<Binding>, Filter)> {
         let pick = |binding: &Arc<Binding>| match (&binding.kind, join) {
-            (Kind::Join(filter), true) | (Kind::Leave(filter), false) if filter.matches(group, item) => Some((binding.clone(), filter.clone())),
+            (Kind::Join(filter), true) | (Kind::Leave(filter), false) if filter.matches(group, item) => {
+                Some((binding.clone(), filter.clone()))
+            }
             _ => None,
         };
         self.iter().filter_map(pick).collect()

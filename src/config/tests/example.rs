@@ -42,26 +42,16 @@ fn holds<S: Default>(text: &str, section: &Node, keys: &[Key<S>]) {
 
 #[test]
 fn example_loads_to_exactly_the_default() {
-    assert_eq!(
-        load(Some(&example()), &|_| None).unwrap(),
-        Config::default()
-    );
+    assert_eq!(load(Some(&example()), &|_| None).unwrap(), Config::default());
 }
 
 #[test]
 fn example_has_every_key_with_its_default() {
     let text = std::fs::read_to_string(example()).unwrap();
     let root = source::parse_text(&text).unwrap();
-    let section = |path: &str| {
-        path.split('.')
-            .fold(&root, |node, name| child(node, name).unwrap())
-    };
+    let section = |path: &str| path.split('.').fold(&root, |node, name| child(node, name).unwrap());
     holds(&text, &root, keys::LISTENER);
     holds(&text, section("modules.0.config"), keys::STREAM);
-    holds(
-        &text,
-        section("modules.0.config.adapter.config"),
-        keys::KV_STORE as &[Key<KvStore>],
-    );
+    holds(&text, section("modules.0.config.adapter.config"), keys::KV_STORE as &[Key<KvStore>]);
     holds(&text, section("modules.1.config"), keys::WORKER);
 }

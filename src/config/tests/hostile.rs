@@ -11,21 +11,13 @@ use super::*;
 fn missing_file_is_refused_with_its_path() {
     let error = load(Some(Path::new("/nowhere/weir.yaml")), &|_| None).unwrap_err();
     assert!(matches!(error, ConfigError::Unreadable { .. }));
-    assert!(
-        error
-            .to_string()
-            .starts_with("cannot read /nowhere/weir.yaml: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("cannot read /nowhere/weir.yaml: "), "{error}");
 }
 
 #[test]
 fn directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        load(Some(directory.path()), &|_| None),
-        Err(ConfigError::Unreadable { .. })
-    ));
+    assert!(matches!(load(Some(directory.path()), &|_| None), Err(ConfigError::Unreadable { .. })));
 }
 
 #[test]
@@ -39,29 +31,20 @@ fn file_over_the_limit_is_refused_and_at_the_limit_is_read() {
     let at_limit = format!("port: 1\n#{}", "x".repeat(source::MAX_FILE_BYTES - 9));
     assert_eq!(at_limit.len(), source::MAX_FILE_BYTES);
     assert_eq!(loaded(&at_limit).worker.port, 1);
-    assert!(matches!(
-        load_with(at_limit + "x", &[]),
-        Err(ConfigError::TooLarge { .. })
-    ));
+    assert!(matches!(load_with(at_limit + "x", &[]), Err(ConfigError::TooLarge { .. })));
 }
 
 #[test]
 fn text_that_is_not_yaml_is_refused_with_line_and_column() {
     let error = refused("port: 1\nmodules: [\n");
-    assert!(
-        error.contains("cannot be read as YAML") && error.contains("line "),
-        "{error}"
-    );
+    assert!(error.contains("cannot be read as YAML") && error.contains("line "), "{error}");
 }
 
 #[test]
 fn root_that_is_no_mapping_or_list_is_refused() {
     for text in ["hello", "5", "true", "'- a'", "--- |\n  text\n"] {
         let error = refused(text);
-        assert!(
-            error.contains("neither a mapping with `port`, `host` and `modules` nor a list"),
-            "{text}: {error}"
-        );
+        assert!(error.contains("neither a mapping with `port`, `host` and `modules` nor a list"), "{text}: {error}");
     }
 }
 
@@ -73,17 +56,12 @@ fn several_documents_are_refused() {
 #[test]
 fn key_written_twice_is_refused_by_name() {
     assert!(refused("port: 1\nport: 2\n").contains("\"port\" is there twice in one mapping"));
-    assert!(
-        refused("- class: a\n  class: b\n").contains("\"class\" is there twice in one mapping")
-    );
+    assert!(refused("- class: a\n  class: b\n").contains("\"class\" is there twice in one mapping"));
 }
 
 #[test]
 fn alias_is_refused() {
-    assert!(
-        refused("port: &p 1\nx: *p\n")
-            .contains("anchors and aliases are not read; write out what *p stands for")
-    );
+    assert!(refused("port: &p 1\nx: *p\n").contains("anchors and aliases are not read; write out what *p stands for"));
 }
 
 #[test]
@@ -103,29 +81,14 @@ fn growing_aliases_are_refused_in_time() {
 
 #[test]
 fn deep_nesting_does_not_overflow_the_stack() {
-    for unit in [
-        "- ",
-        "? ",
-        "[",
-        "{",
-        "{a: ",
-        "[a: ",
-        ": ",
-        "- !t ",
-        "- &a ",
-        "\"k\":: , ",
-        ":,",
-        "\n: ",
-    ] {
+    for unit in ["- ", "? ", "[", "{", "{a: ", "[a: ", ": ", "- !t ", "- &a ", "\"k\":: , ", ":,", "\n: "] {
         for before in ["", "[", "a: ", "a: ["] {
             let text = format!("{before}{}", unit.repeat(200_000 / unit.len()));
             // Whether it is YAML does not matter.
             let _ = source::parse_text(&text);
         }
     }
-    let indented: String = (0..400)
-        .map(|level| format!("{}a:\n", " ".repeat(level)))
-        .collect();
+    let indented: String = (0..400).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
     assert!(refused(&indented).contains("is indented by more than 128 columns"));
 }
 
@@ -197,18 +160,7 @@ fn yaml_like() -> impl Strategy<Value = String> {
 
 /// A tree that is always YAML, written as JSON.
 fn tree() -> impl Strategy<Value = String> {
-    let key = || {
-        prop::sample::select(vec![
-            "port",
-            "host",
-            "modules",
-            "class",
-            "config",
-            "adapter",
-            "max_value_bytes",
-            "x",
-        ])
-    };
+    let key = || prop::sample::select(vec!["port", "host", "modules", "class", "config", "adapter", "max_value_bytes", "x"]);
     let leaf = prop_oneof![
         Just("null".to_owned()),
         any::<i64>().prop_map(|int| int.to_string()),
@@ -220,13 +172,9 @@ fn tree() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(6, 60, 6, move |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6)
-                .prop_map(|list| format!("[{}]", list.join(", "))),
+            prop::collection::vec(inner.clone(), 0..6).prop_map(|list| format!("[{}]", list.join(", "))),
             prop::collection::btree_map(key(), inner, 0..6).prop_map(|pairs| {
-                let pairs: Vec<_> = pairs
-                    .iter()
-                    .map(|(key, value)| format!("{key:?}: {value}"))
-                    .collect();
+                let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key:?}: {value}")).collect();
                 format!("{{{}}}", pairs.join(", "))
             }),
         ]
@@ -242,10 +190,7 @@ fn survives(text: &str) -> Result<(), TestCaseError> {
         }
         Err(error) => {
             let message = error.to_string();
-            prop_assert!(
-                !message.is_empty() && !message.contains("the YAML parser failed"),
-                "{message}"
-            );
+            prop_assert!(!message.is_empty() && !message.contains("the YAML parser failed"), "{message}");
         }
     }
     Ok(())

@@ -9,12 +9,7 @@ fn unknown_class_is_refused_with_what_exists() {
         "[0].class: unknown class `modules::strem::StreamModule`; did you mean `modules::stream::StreamModule`?"
     );
     let error = refused("modules: [{ class: mine }]");
-    assert!(
-        error.starts_with(
-            "modules[0].class: unknown class `mine`; served are modules::stream::StreamModule and "
-        ),
-        "{error}"
-    );
+    assert!(error.starts_with("modules[0].class: unknown class `mine`; served are modules::stream::StreamModule and "), "{error}");
     assert!(error.contains("modules::cron::CronModule"), "{error}");
 }
 
@@ -28,47 +23,26 @@ fn module_listed_twice_is_refused() {
 
 #[test]
 fn unknown_key_is_refused_with_its_path_and_the_likely_one() {
-    assert_eq!(
-        refused(&stream("prot: 1")),
-        "modules[0].config.prot: unknown key; did you mean `port`?"
-    );
-    assert_eq!(
-        refused(&stream("idle_timeout: 1")),
-        "modules[0].config.idle_timeout: unknown key; did you mean `idle_timeout_ms`?"
-    );
-    assert_eq!(
-        refused(&worker("xyz: 1")).split("; ").next(),
-        Some("modules[0].config.xyz: unknown key")
-    );
-    assert_eq!(
-        refused("- class: modules::stream::StreamModule\n  confg: {}\n"),
-        "[0].confg: unknown key; did you mean `config`?"
-    );
+    assert_eq!(refused(&stream("prot: 1")), "modules[0].config.prot: unknown key; did you mean `port`?");
+    assert_eq!(refused(&stream("idle_timeout: 1")), "modules[0].config.idle_timeout: unknown key; did you mean `idle_timeout_ms`?");
+    assert_eq!(refused(&worker("xyz: 1")).split("; ").next(), Some("modules[0].config.xyz: unknown key"));
+    assert_eq!(refused("- class: modules::stream::StreamModule\n  confg: {}\n"), "[0].confg: unknown key; did you mean `config`?");
     assert_eq!(
         refused(&adapter("KvStore", "store: 1")),
         "modules[0].config.adapter.config.store: unknown key; did you mean `store_method`?"
     );
-    assert_eq!(
-        refused("class: modules::stream::StreamModule"),
-        "class: unknown key; list modules under `modules`, each as `- class: ...`"
-    );
+    assert_eq!(refused("class: modules::stream::StreamModule"), "class: unknown key; list modules under `modules`, each as `- class: ...`");
 }
 
 #[test]
 fn unknown_top_level_key_only_warns() {
     let config = loaded(&format!("prot: 1\n{}", stream("")));
-    assert_eq!(
-        config.warnings,
-        ["prot: unknown key without effect; did you mean `port`?"]
-    );
+    assert_eq!(config.warnings, ["prot: unknown key without effect; did you mean `port`?"]);
 }
 
 #[test]
 fn workers_form_is_refused() {
-    assert!(
-        refused("workers: [{ name: iii-stream }]")
-            .starts_with("workers: this form is not read; list the modules")
-    );
+    assert!(refused("workers: [{ name: iii-stream }]").starts_with("workers: this form is not read; list the modules"));
 }
 
 #[test]
@@ -83,44 +57,22 @@ fn bad_value_is_refused_with_path_found_and_expected() {
         ("port: [1]", format!("port: found a list, {port}")),
         ("auth_refusal: never", "auth_refusal: found the text `never`, expected close or http".to_owned()),
         ("auth_function: ''", "auth_function: found the text ``, expected a text that is not empty".to_owned()),
-        (
-            "auth_timeout_ms: 0",
-            "auth_timeout_ms: found 0, expected a whole number of milliseconds from 1 to 86400000".to_owned(),
-        ),
+        ("auth_timeout_ms: 0", "auth_timeout_ms: found 0, expected a whole number of milliseconds from 1 to 86400000".to_owned()),
         ("outbox_bytes: 1023", "outbox_bytes: found 1023, expected a whole number from 1024 to 1073741824".to_owned()),
         ("max_connections: 0", "max_connections: found 0, expected a whole number from 1 to 10000000".to_owned()),
         ("adapter: 5", "adapter: found 5, expected a mapping with `class` and `config`".to_owned()),
-        (
-            "adapter: {}",
-            "adapter.class: found nothing, expected the name of a class, such as modules::stream::StreamModule".to_owned(),
-        ),
+        ("adapter: {}", "adapter.class: found nothing, expected the name of a class, such as modules::stream::StreamModule".to_owned()),
     ] {
         assert_eq!(refused(&stream(config)), format!("modules[0].config.{message}"));
     }
-    for text in [
-        "modules: 5",
-        "modules: { a: 1 }",
-        "modules: [5]",
-        "- 5",
-        "- class: [a]",
-        "- {}",
-    ] {
+    for text in ["modules: 5", "modules: { a: 1 }", "modules: [5]", "- 5", "- class: [a]", "- {}"] {
         assert!(refused(text).contains(", expected "), "{text}");
     }
 }
 
 #[test]
 fn host_with_a_port_brackets_or_a_scheme_is_refused() {
-    for host in [
-        "'0.0.0.0:3112'",
-        "localhost:1",
-        "'[::1]'",
-        "http://a",
-        "a b",
-        "''",
-        "5",
-        "'a@b'",
-    ] {
+    for host in ["'0.0.0.0:3112'", "localhost:1", "'[::1]'", "http://a", "a b", "''", "5", "'a@b'"] {
         let error = refused(&format!("host: {host}"));
         assert!(error.contains("host name or an address"), "{host}: {error}");
     }
@@ -145,10 +97,7 @@ fn values_that_contradict_each_other_are_refused() {
 #[test]
 fn adapter_of_another_version_is_refused_with_what_to_write() {
     assert_eq!(
-        refused(&adapter(
-            "KvStore",
-            "store_method: file_based, file_path: ./data"
-        )),
+        refused(&adapter("KvStore", "store_method: file_based, file_path: ./data")),
         "modules[0].config.adapter.config.store_method: file_based is not in this version yet; set `store_method: in_memory` \
          (items are lost on restart)"
     );
@@ -170,10 +119,7 @@ fn adapter_of_another_version_is_refused_with_what_to_write() {
 
 #[test]
 fn url_with_a_password_is_never_repeated() {
-    for url in [
-        "redis://user:hunter2@host:6379",
-        "redis://host?password=hunter2",
-    ] {
+    for url in ["redis://user:hunter2@host:6379", "redis://host?password=hunter2"] {
         for text in [
             stream(&format!("port: '{url}'")),
             stream(&format!("'{url}': 1")),
@@ -187,10 +133,7 @@ fn url_with_a_password_is_never_repeated() {
             format!("{{{{ redis_url: '{url}' }}: 1 }}"),
         ] {
             let error = load_with(&text, &[("URL", url)]).unwrap_err();
-            assert!(
-                !format!("{error} {error:?}").contains("hunter2"),
-                "{text}: {error}"
-            );
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{text}: {error}");
         }
     }
 }

@@ -20,20 +20,11 @@ fn refused(ops: &str) -> String {
 #[test]
 fn path_depth_over_the_limit_is_too_deep() {
     let path = |segments: usize| vec!["k"; segments];
-    for (op, max) in [
-        ("merge", 32),
-        ("append", 32),
-        ("set", 1),
-        ("increment", 1),
-        ("decrement", 1),
-        ("remove", 1),
-    ] {
+    for (op, max) in [("merge", 32), ("append", 32), ("set", 1), ("increment", 1), ("decrement", 1), ("remove", 1)] {
         let op = |n| json!({"type": op, "path": path(n), "value": {}, "by": 1});
         assert_eq!(code_of(&op(max)), None);
         let code = code_of(&op(max + 1)).unwrap();
-        assert!(
-            code.ends_with(".path.too_deep") && op(0)["type"] == code.split('.').next().unwrap()
-        );
+        assert!(code.ends_with(".path.too_deep") && op(0)["type"] == code.split('.').next().unwrap());
     }
 }
 
@@ -41,18 +32,11 @@ fn path_depth_over_the_limit_is_too_deep() {
 fn path_segments_at_fault_have_a_code_per_operation() {
     let long = "é".repeat(128);
     for kind in ["set", "merge", "increment", "decrement", "append", "remove"] {
-        let code =
-            |path: Value| code_of(&json!({"type": kind, "path": path, "value": {}, "by": 1}));
+        let code = |path: Value| code_of(&json!({"type": kind, "path": path, "value": {}, "by": 1}));
         let want = |reason: &str| format!("{kind}.path.{reason}");
         assert_eq!(code(json!(long)), None);
-        assert_eq!(
-            code(json!(format!("{long}x"))).unwrap(),
-            want("segment_too_long")
-        );
-        assert_eq!(
-            code(json!([format!("{long}x")])).unwrap(),
-            want("segment_too_long")
-        );
+        assert_eq!(code(json!(format!("{long}x"))).unwrap(), want("segment_too_long"));
+        assert_eq!(code(json!([format!("{long}x")])).unwrap(), want("segment_too_long"));
         assert_eq!(code(json!([""])).unwrap(), want("empty_segment"));
         for name in ["__proto__", "constructor", "prototype"] {
             assert_eq!(code(json!(name)).unwrap(), want("proto_polluted"));
@@ -70,11 +54,7 @@ fn merge_value_over_its_limits_is_rejected() {
     for value in [json!(null), json!(1), json!("s"), json!([1])] {
         assert_eq!(code(value), Some("merge.value.not_an_object"));
     }
-    let keys = |n: usize| {
-        (0..n)
-            .map(|i| (format!("k{i}"), json!(i)))
-            .collect::<Value>()
-    };
+    let keys = |n: usize| (0..n).map(|i| (format!("k{i}"), json!(i))).collect::<Value>();
     assert_eq!(code(keys(1024)), None);
     assert_eq!(code(keys(1025)), Some("merge.value.too_many_keys"));
     assert_eq!(code(json!({"k": nested(15)})), None);
@@ -109,20 +89,13 @@ fn path_shapes_of_every_sdk_are_accepted() {
     let current = || Some(json!({"a.b": 1, "": 1}));
     for path in [json!("a.b"), json!(["a.b"]), json!({"0": "a.b"})] {
         let ops = json!([{"path": path, "by": 1, "extra": 0, "type": "increment"}]);
-        assert_eq!(
-            run(current(), &ops),
-            (json!({"a.b": 2, "": 1}), vec![]),
-            "{path}"
-        );
+        assert_eq!(run(current(), &ops), (json!({"a.b": 2, "": 1}), vec![]), "{path}");
     }
     for path in [json!(""), json!(null), json!([]), json!({"0": ""})] {
         let ops = json!([{"type": "set", "path": path, "value": 7}]);
         assert_eq!(run(current(), &ops), (json!(7), vec![]), "{path}");
     }
-    assert_eq!(
-        run(current(), &json!([{"type": "set", "value": 7}])),
-        (json!(7), vec![])
-    );
+    assert_eq!(run(current(), &json!([{"type": "set", "value": 7}])), (json!(7), vec![]));
 }
 
 #[test]
@@ -133,46 +106,19 @@ fn malformed_operations_fail_the_whole_call() {
         ("[", "ops cannot be read: EOF"),
         (r#"[{"type":"remove"},3]"#, "ops[1]: expected an object"),
         ("[{}]", "ops[0].type: expected one of set, merge"),
-        (
-            r#"[{"type":"push","value":1}]"#,
-            "ops[0].type: expected one of",
-        ),
+        (r#"[{"type":"push","value":1}]"#, "ops[0].type: expected one of"),
         (r#"[{"type":7}]"#, "ops[0].type: expected one of"),
         (r#"[{"type":"increment"}]"#, "ops[0].by: expected a number"),
-        (
-            r#"[{"type":"decrement","by":"1"}]"#,
-            "ops[0].by: expected a number",
-        ),
-        (
-            r#"[{"type":"increment","by":null}]"#,
-            "ops[0].by: expected a number",
-        ),
-        (
-            r#"[{"type":"increment","by":1e999}]"#,
-            "ops cannot be read: number out of range",
-        ),
+        (r#"[{"type":"decrement","by":"1"}]"#, "ops[0].by: expected a number"),
+        (r#"[{"type":"increment","by":null}]"#, "ops[0].by: expected a number"),
+        (r#"[{"type":"increment","by":1e999}]"#, "ops cannot be read: number out of range"),
         (r#"[{"type":"merge"}]"#, "ops[0].value: expected a value"),
         (r#"[{"type":"append"}]"#, "ops[0].value: expected a value"),
-        (
-            r#"[{"type":"set","path":7}]"#,
-            "ops[0].path: expected a string",
-        ),
-        (
-            r#"[{"type":"remove","path":["a",7]}]"#,
-            "ops[0].path: expected a string",
-        ),
-        (
-            r#"[{"type":"remove","path":{"1":"a"}}]"#,
-            "ops[0].path: expected a string",
-        ),
-        (
-            r#"[{"type":"remove","path":{"0":"a","1":"b"}}]"#,
-            "ops[0].path: expected a string",
-        ),
-        (
-            r#"[{"type":"remove","path":{"0":["a"]}}]"#,
-            "ops[0].path: expected a string",
-        ),
+        (r#"[{"type":"set","path":7}]"#, "ops[0].path: expected a string"),
+        (r#"[{"type":"remove","path":["a",7]}]"#, "ops[0].path: expected a string"),
+        (r#"[{"type":"remove","path":{"1":"a"}}]"#, "ops[0].path: expected a string"),
+        (r#"[{"type":"remove","path":{"0":"a","1":"b"}}]"#, "ops[0].path: expected a string"),
+        (r#"[{"type":"remove","path":{"0":["a"]}}]"#, "ops[0].path: expected a string"),
     ] {
         let message = refused(ops);
         assert!(message.starts_with(want), "{ops}: {message}");
@@ -184,10 +130,7 @@ fn operations_over_the_limit_fail_the_whole_call() {
     let ops = |n| serde_json::to_string(&vec![json!({"type": "remove"}); n]).unwrap();
     assert_eq!(read(&ops(MAX_OPS)).unwrap().len(), MAX_OPS);
     assert!(refused(&ops(MAX_OPS + 1)).starts_with("ops: 1001 operations"));
-    assert_eq!(
-        read(&ops(MAX_OPS + 1)).unwrap_err().code(),
-        "deserialization_error"
-    );
+    assert_eq!(read(&ops(MAX_OPS + 1)).unwrap_err().code(), "deserialization_error");
 }
 
 #[test]

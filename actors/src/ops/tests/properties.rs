@@ -16,8 +16,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((any_key(), inner), 0..4)
-                .prop_map(|entries| entries.into_iter().collect()),
+            prop::collection::vec((any_key(), inner), 0..4).prop_map(|entries| entries.into_iter().collect()),
         ]
     })
 }
@@ -27,25 +26,10 @@ fn any_key() -> impl Strategy<Value = String> {
 }
 
 fn any_op() -> impl Strategy<Value = Value> {
-    let kind = prop::sample::select(vec![
-        "set",
-        "merge",
-        "increment",
-        "decrement",
-        "append",
-        "remove",
-    ]);
-    let path = prop_oneof![
-        any_key().prop_map(Value::from),
-        prop::collection::vec(any_key(), 0..4).prop_map(Value::from),
-    ];
-    let by = prop_oneof![
-        any::<i64>().prop_map(Value::from),
-        (-1e300..1e300).prop_map(Value::from)
-    ];
-    (kind, path, any_json(), by).prop_map(
-        |(kind, path, value, by)| json!({"type": kind, "path": path, "value": value, "by": by}),
-    )
+    let kind = prop::sample::select(vec!["set", "merge", "increment", "decrement", "append", "remove"]);
+    let path = prop_oneof![any_key().prop_map(Value::from), prop::collection::vec(any_key(), 0..4).prop_map(Value::from),];
+    let by = prop_oneof![any::<i64>().prop_map(Value::from), (-1e300..1e300).prop_map(Value::from)];
+    (kind, path, any_json(), by).prop_map(|(kind, path, value, by)| json!({"type": kind, "path": path, "value": value, "by": by}))
 }
 
 proptest! {
