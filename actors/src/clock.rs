@@ -19,7 +19,11 @@ impl Clock {
     /// A clock that never answers less than `floor`, what an earlier process has issued.
     #[must_use]
     pub fn starting_at(floor: Millis) -> Self {
-        Self { last: floor, ..Self::default() }
+        Self {
+            last: floor,
+            #[cfg(test)]
+            fixed: None,
+        }
     }
 
     /// Now, in milliseconds; at least what was answered before.

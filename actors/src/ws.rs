@@ -141,6 +141,7 @@ where
 }
 
 /// Answers the handshake, or says what is wrong with it.
+#[expect(clippy::result_large_err, reason = "once per connection")]
 fn handshake(request: &HttpRequest) -> Result<HttpResponseBuilder, HttpResponse> {
     // Browsers fail a connection whose offers are not answered by one of them. The first: the second is a token, which logs must not see.
     let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());

@@ -135,7 +135,7 @@ fn workers(registry: &Registry, only: Option<&str>) -> Vec<Value> {
     }
     let mut workers: Vec<Arc<Worker>> =
         registry.workers.read().values().filter(|worker| only.is_none_or(|id| id == worker.id)).cloned().collect();
-    workers.sort_by(|left, right| (left.connected_at, left.socket).cmp(&(right.connected_at, right.socket)));
+    workers.sort_by_key(|worker| (worker.connected_at, worker.socket));
     let row = |worker: Arc<Worker>| {
         let mut functions = by_worker.remove(&worker.socket).unwrap_or_default();
         functions.sort_unstable();

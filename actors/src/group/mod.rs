@@ -191,8 +191,10 @@ impl Handler<Ask> for Group {
 impl Handler<Unsubscribe> for Group {
     type Result = ();
 
-    fn handle(&mut self, message: Unsubscribe, _: &mut Self::Context) {
-        self.roster.leave(message.socket, &message.subscription_id);
+    fn handle(&mut self, message: Unsubscribe, ctx: &mut Self::Context) {
+        if self.roster.leave(message.socket, &message.subscription_id) {
+            self.wait_for(&[message.socket], ctx);
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! While one of its subscriptions waits for its `sync`, the socket is *held*: changes are kept aside for it, and when the snapshot at
 //! position S comes, it gets the changes up to S that its older subscriptions match, the `sync`, and then every change after S.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -31,6 +34,9 @@ pub enum Scope {
 pub trait Sink: Clone {
     /// Queues a frame; false where the queue is full, and the frame was not taken.
     fn push(&self, frame: &Bytes) -> bool;
+
+    /// Queues a frame that belongs to one which was taken, full or not.
+    fn push_with(&self, frame: &Bytes);
 }
 
 #[derive(Debug)]
@@ -123,16 +129,24 @@ impl<S: Sink> Roster<S> {
         member.subscriptions.push(Subscription { id, scope, state: State::Joining });
     }
 
-    /// Ends a subscription.
-    pub fn leave(&mut self, socket: SocketId, id: &str) {
+    /// Ends a subscription. True where the socket's queue is full, see [`changes`](Self::changes).
+    pub fn leave(&mut self, socket: SocketId, id: &str) -> bool {
         self.unlist(socket);
-        let Some(member) = self.members.get_mut(&socket) else { return };
+        let Some(member) = self.members.get_mut(&socket) else { return false };
+        let held = member.is_held();
         member.subscriptions.retain(|subscription| &*subscription.id != id);
         if member.subscriptions.is_empty() {
             self.members.remove(&socket);
-        } else {
-            self.list(socket);
+            return false;
         }
+        // It waited for the subscription that is gone; what was kept for the others meanwhile is due now.
+        let kept = self.kept.get(member.seen..).unwrap_or_default();
+        if held && !member.is_held() && !kept.iter().all(|change| member.push(change)) {
+            self.lag(socket);
+            return true;
+        }
+        self.list(socket);
+        false
     }
 
     /// Ends all subscriptions of a socket.
@@ -262,21 +276,9 @@ impl<S: Sink> Roster<S> {
             }
         };
         let frame = change.frame.frames();
-        match &change.group_view {
-            GroupView::Same => {
-                for listed in &self.whole {
-                    push(listed, &frame, full);
-                }
-            }
-            view => {
-                // One who watches the item as well is shown what the item's subscribers are shown: it can tell null from absent.
-                for listed in &self.whole {
-                    if self.members.get(&listed.0).is_some_and(|member| member.watches_item(change)) {
-                        push(listed, &frame, full);
-                    } else if let GroupView::Other(other) = view {
-                        push(listed, &other.frames(), full);
-                    }
-                }
+        if let Some(frame) = group_frame(change) {
+            for listed in &self.whole {
+                push(listed, &frame, full);
             }
         }
         for listed in change.item.as_ref().and_then(|item| self.by_item.get(item)).into_iter().flatten() {
@@ -303,27 +305,28 @@ impl<S: Sink> Roster<S> {
             let seen = std::mem::take(&mut member.seen).min(kept.len());
             let (before, after): (Vec<_>, Vec<_>) = kept[seen..].iter().partition(|change| change.position.seq <= snapshot.position.seq);
             let mut taken = before.into_iter().all(|change| member.push(change));
-            for index in 0..member.subscriptions.len() {
-                let subscription = &mut member.subscriptions[index];
-                if subscription.state != State::Asked {
+            // The first sync must find room; the others go with it, or a socket whose syncs do not fit together would never get them all.
+            let mut synced: Vec<&Scope> = Vec::new();
+            for subscription in member.subscriptions.iter_mut().filter(|subscription| subscription.state == State::Asked) {
+                subscription.state = State::Active;
+                if !taken || synced.contains(&&subscription.scope) {
                     continue;
                 }
                 let frame = match &subscription.scope {
-                    Scope::Group => group_sync
-                        .get_or_insert_with(|| {
-                            address.sync_group(snapshot.timestamp, snapshot.whole.as_deref().unwrap_or_default()).frames()
-                        })
-                        .clone(),
-                    Scope::Item(item) => item_syncs
-                        .entry(item.clone())
-                        .or_insert_with(|| {
-                            let value = snapshot.items.iter().find(|(name, _)| name == item).and_then(|(_, value)| value.as_ref());
-                            address.sync_item(snapshot.timestamp, item, value).frames()
-                        })
-                        .clone(),
+                    Scope::Group => group_sync.get_or_insert_with(|| {
+                        address.sync_group(snapshot.timestamp, snapshot.whole.as_deref().unwrap_or_default()).frames()
+                    }),
+                    Scope::Item(item) => item_syncs.entry(item.clone()).or_insert_with(|| {
+                        let value = snapshot.items.iter().find(|(name, _)| name == item).and_then(|(_, value)| value.as_ref());
+                        address.sync_item(snapshot.timestamp, item, value).frames()
+                    }),
                 };
-                subscription.state = State::Active;
-                taken = taken && member.sink.push(&frame);
+                if synced.is_empty() {
+                    taken = member.sink.push(frame);
+                } else {
+                    member.sink.push_with(frame);
+                }
+                synced.push(&subscription.scope);
             }
             taken = taken && after.into_iter().all(|change| member.push(change));
             if taken {
@@ -384,27 +387,23 @@ impl<S: Sink> Roster<S> {
 impl<S: Sink> Member<S> {
     /// Pushes a change if an active subscription matches it; false where the queue is full.
     fn push(&self, change: &Change) -> bool {
-        let active = |scope: &Scope| {
-            self.subscriptions.iter().any(|subscription| subscription.state == State::Active && subscription.scope == *scope)
+        let active = |wanted: &dyn Fn(&Scope) -> bool| {
+            self.subscriptions.iter().any(|subscription| subscription.state == State::Active && wanted(&subscription.scope))
         };
-        if self.watches_item(change) {
-            return self.sink.push(&change.frame.frames());
+        if active(&|scope| *scope == Scope::Group) {
+            return group_frame(change).is_none_or(|frame| self.sink.push(&frame));
         }
-        if !active(&Scope::Group) {
-            return true;
-        }
-        match &change.group_view {
-            GroupView::Same => self.sink.push(&change.frame.frames()),
-            GroupView::Other(frame) => self.sink.push(&frame.frames()),
-            GroupView::Hidden => true,
-        }
+        let watched = active(&|scope| matches!((scope, &change.item), (Scope::Item(name), Some(item)) if name == item));
+        !watched || self.sink.push(&change.frame.frames())
     }
+}
 
-    fn watches_item(&self, change: &Change) -> bool {
-        let Some(item) = &change.item else { return false };
-        self.subscriptions
-            .iter()
-            .any(|subscription| subscription.state == State::Active && matches!(&subscription.scope, Scope::Item(name) if name == item))
+/// What a subscriber of the group is sent; one who watches the item too gets this as its one copy.
+fn group_frame(change: &Change) -> Option<Bytes> {
+    match &change.group_view {
+        GroupView::Same => Some(change.frame.frames()),
+        GroupView::Other(frame) => Some(frame.frames()),
+        GroupView::Hidden => None,
     }
 }
 

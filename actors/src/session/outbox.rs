@@ -116,6 +116,10 @@ impl Sink for OutboxRef {
         }
         room
     }
+
+    fn push_with(&self, frame: &Bytes) {
+        self.0.borrow_mut().push(frame.clone());
+    }
 }
 
 impl Outbox {

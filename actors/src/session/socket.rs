@@ -63,7 +63,7 @@ impl Socket {
     }
 
     /// The next message, after all control frames before it were answered. `None` where more bytes are needed or the socket closes.
-    pub fn next(&mut self) -> Option<Data> {
+    pub fn receive(&mut self) -> Option<Data> {
         loop {
             let message = match self.reader.next() {
                 Ok(message) => message?,

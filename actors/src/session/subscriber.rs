@@ -94,7 +94,7 @@ impl SubscriberSession {
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {
-        while let Some(data) = self.socket.next() {
+        while let Some(data) = self.socket.receive() {
             // Binary messages are read as text, as upstream does.
             let (Data::Text(bytes) | Data::Binary(bytes)) = data;
             if self.refused.is_some() {

@@ -35,7 +35,7 @@ impl Actor for TelemetrySession {
 impl StreamHandler<Chunk> for TelemetrySession {
     fn handle(&mut self, Chunk(bytes): Chunk, ctx: &mut Self::Context) {
         self.socket.feed(bytes);
-        while self.socket.next().is_some() {}
+        while self.socket.receive().is_some() {}
         if self.socket.is_closing() {
             ctx.run_later(LINGER, |_, ctx| ctx.stop());
         }

@@ -49,6 +49,7 @@ struct Pending {
 }
 
 /// What the store did not take yet.
+#[expect(clippy::large_enum_variant, reason = "few are held at a time, and boxing would cost every call")]
 enum Blocked {
     Submit(Submit),
     Triggered(Triggered),
@@ -96,7 +97,7 @@ impl WorkerSession {
             if !self.unblock(ctx) {
                 return;
             }
-            let Some(data) = self.socket.next() else { break };
+            let Some(data) = self.socket.receive() else { break };
             let bytes = match data {
                 Data::Binary(bytes) if wire::is_telemetry(&bytes) => continue,
                 Data::Text(bytes) | Data::Binary(bytes) => bytes,

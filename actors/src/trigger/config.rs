@@ -123,8 +123,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parse(trigger_type: &str, config: Value) -> Result<Kind, CallError> {
-        Kind::parse(trigger_type, &Json::from_value(&config))
+    fn parse(trigger_type: &str, config: &Value) -> Result<Kind, CallError> {
+        Kind::parse(trigger_type, &Json::from_value(config))
     }
 
     #[test]
@@ -138,14 +138,14 @@ mod tests {
             json!({"stream_name": 1}),
             json!({"stream_name": "s", "group_id": []}),
         ] {
-            let error = parse("stream", config.clone()).unwrap_err();
+            let error = parse("stream", &config).unwrap_err();
             assert_eq!(error.code, TRIGGER_REGISTRATION_FAILED, "{config}");
         }
     }
 
     #[test]
     fn nulls_and_empty_texts_in_a_filter_match_all() {
-        let Kind::Stream(filter) = parse("stream", json!({"stream_name": "s", "group_id": null, "item_id": "", "metadata": {}})).unwrap()
+        let Kind::Stream(filter) = parse("stream", &json!({"stream_name": "s", "group_id": null, "item_id": "", "metadata": {}})).unwrap()
         else {
             unreachable!()
         };
@@ -163,14 +163,14 @@ mod tests {
     #[test]
     fn join_trigger_takes_any_config_and_honours_what_it_knows() {
         for config in [json!({}), json!(null), json!("x"), json!([])] {
-            assert_eq!(parse("stream:join", config).unwrap(), Kind::Join(Filter::default()));
+            assert_eq!(parse("stream:join", &config).unwrap(), Kind::Join(Filter::default()));
         }
-        let Kind::Leave(filter) = parse("stream:leave", json!({"condition_function_id": "c"})).unwrap() else { unreachable!() };
+        let Kind::Leave(filter) = parse("stream:leave", &json!({"condition_function_id": "c"})).unwrap() else { unreachable!() };
         assert_eq!(filter.condition, Some("c".into()));
     }
 
     #[test]
     fn unknown_type_is_kept_for_a_provider_to_come() {
-        assert_eq!(parse("webhook", json!(5)).unwrap(), Kind::Custom);
+        assert_eq!(parse("webhook", &json!(5)).unwrap(), Kind::Custom);
     }
 }

@@ -1,0 +1,288 @@
+#![allow(clippy::unwrap_used)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::adapter::memory::Memory;
+use crate::ids::{GroupKey, ItemKey};
+use crate::json::Json;
+use crate::store::input::Op;
+use crate::store::ledger::Ledger;
+use crate::store::publish::encode;
+
+const SOCKETS: usize = 3;
+
+/// A queue that takes so many frames, and a client behind it.
+#[derive(Clone)]
+struct Pipe(Rc<RefCell<Queue>>);
+
+struct Queue {
+    frames: Vec<Bytes>,
+    room: usize,
+}
+
+impl Sink for Pipe {
+    fn push(&self, frame: &Bytes) -> bool {
+        let mut queue = self.0.borrow_mut();
+        let room = queue.frames.len() < queue.room;
+        if room {
+            queue.frames.push(frame.clone());
+        }
+        room
+    }
+
+    fn push_with(&self, frame: &Bytes) {
+        self.0.borrow_mut().frames.push(frame.clone());
+    }
+}
+
+/// What a published client makes of the frames: one list for the group, one value per item.
+#[derive(Default, Debug)]
+struct Client {
+    group: BTreeMap<String, Value>,
+    items: HashMap<String, Value>,
+    last: u64,
+}
+
+impl Client {
+    fn read(&mut self, frame: &Bytes) {
+        // A server frame's header has 2, 4 or 10 bytes.
+        let header = match frame[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        let envelope: Value = serde_json::from_slice(&frame[header..]).unwrap();
+        let stamp = envelope["timestamp"].as_u64().unwrap();
+        let event = &envelope["event"];
+        let data = event["data"].clone();
+        let item = envelope["id"].as_str();
+        if event["type"] == "sync" {
+            assert!(stamp >= self.last, "a sync older than what came before: {envelope}");
+            match item {
+                Some(item) => drop(self.items.insert(item.to_owned(), data)),
+                None => {
+                    let key = |value: &Value| value["id"].as_str().unwrap().to_owned();
+                    self.group = data.as_array().unwrap().iter().map(|value| (key(value), value.clone())).collect();
+                }
+            }
+        } else {
+            assert!(stamp > self.last, "a change twice, or out of order: {envelope}, after {}", self.last);
+            let (item, id) = (item.unwrap().to_owned(), data["id"].as_str().map(str::to_owned));
+            if event["type"] == "delete" {
+                self.group.remove(&id.unwrap_or_default());
+                self.items.insert(item, Value::Null);
+            } else {
+                if let Some(id) = id {
+                    self.group.insert(id, data.clone());
+                }
+                self.items.insert(item, data);
+            }
+        }
+        self.last = stamp;
+    }
+}
+
+struct World {
+    ledger: Ledger,
+    key: GroupKey,
+    address: Address,
+    roster: Roster<Pipe>,
+    sockets: Vec<(SocketId, Pipe, Client)>,
+    /// What is subscribed to at the end, by socket and subscription.
+    joined: HashMap<(usize, u8), Scope>,
+    wanted: Option<Wanted>,
+    on_its_way: Option<(u64, Snapshot)>,
+    full: Vec<SocketId>,
+    written: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(u8),
+    WriteNull(u8),
+    Delete(u8),
+    Join(usize, u8, Option<u8>),
+    Leave(usize, u8),
+    Remove(usize),
+    Ask,
+    TakeSnapshot,
+    DeliverSnapshot,
+    Drain(usize),
+    Resync,
+}
+
+fn name(item: u8) -> Name {
+    ["a", "b", "c"][usize::from(item) % 3].into()
+}
+
+impl World {
+    fn new(room: usize) -> Self {
+        let key = GroupKey::new("s", "g");
+        let pipe = || Pipe(Rc::new(RefCell::new(Queue { frames: Vec::new(), room })));
+        Self {
+            ledger: Ledger::new(Box::new(Memory::new()), 1 << 20),
+            address: Address::new(&key),
+            key,
+            roster: Roster::default(),
+            sockets: (0..SOCKETS).map(|_| (SocketId::next(), pipe(), Client::default())).collect(),
+            joined: HashMap::new(),
+            wanted: None,
+            on_its_way: None,
+            full: Vec::new(),
+            written: 0,
+        }
+    }
+
+    fn item(&self, item: u8) -> ItemKey {
+        ItemKey { group: self.key.clone(), item: name(item) }
+    }
+
+    fn apply(&mut self, op: Op) {
+        self.ledger.apply(op).unwrap();
+        let changes: Vec<_> = self.ledger.commit().unwrap().into_iter().map(|change| Arc::new(encode(change, &self.address))).collect();
+        let full = self.roster.changes(&changes);
+        self.full.extend(full);
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Write(item) => {
+                self.written += 1;
+                let data = Json::from_value(&json!({"id": name(item).as_str(), "v": self.written}));
+                self.apply(Op::Set { key: self.item(item), data });
+            }
+            Step::WriteNull(item) => self.apply(Op::Set { key: self.item(item), data: Json::NULL }),
+            Step::Delete(item) => self.apply(Op::Delete { key: self.item(item) }),
+            Step::Join(socket, id, item) => {
+                let scope = item.map_or(Scope::Group, |item| Scope::Item(name(item)));
+                self.joined.insert((socket, id), scope.clone());
+                let (number, pipe, _) = &self.sockets[socket];
+                self.roster.join(*number, pipe.clone(), id.to_string().into(), scope);
+            }
+            Step::Leave(socket, id) => {
+                self.joined.remove(&(socket, id));
+                if self.roster.leave(self.sockets[socket].0, &id.to_string()) {
+                    self.full.push(self.sockets[socket].0);
+                }
+            }
+            Step::Remove(socket) => {
+                self.joined.retain(|(other, _), _| *other != socket);
+                self.roster.remove(self.sockets[socket].0);
+            }
+            Step::Ask => self.wanted = self.roster.wanted().or(self.wanted.take()),
+            Step::TakeSnapshot => {
+                if let Some(wanted) = self.wanted.take() {
+                    self.on_its_way = Some((wanted.request, self.ledger.snapshot(&self.key, wanted.whole, &wanted.items).unwrap()));
+                }
+            }
+            Step::DeliverSnapshot => {
+                if let Some((request, snapshot)) = self.on_its_way.take() {
+                    let full = self.roster.snapshot(request, &snapshot, &self.address);
+                    self.full.extend(full);
+                }
+            }
+            Step::Drain(socket) => {
+                let (number, pipe, client) = &mut self.sockets[socket];
+                for frame in std::mem::take(&mut pipe.0.borrow_mut().frames) {
+                    client.read(&frame);
+                }
+                let before = self.full.len();
+                self.full.retain(|full| full != number);
+                if self.full.len() < before {
+                    self.roster.drained(*number);
+                }
+            }
+            Step::Resync => self.roster.resync(),
+        }
+    }
+
+    /// Lets everything that is under way arrive.
+    fn settle(&mut self) {
+        for _ in 0..200 {
+            (0..SOCKETS).for_each(|socket| self.step(Step::Drain(socket)));
+            [Step::Ask, Step::TakeSnapshot, Step::DeliverSnapshot].into_iter().for_each(|step| self.step(step));
+        }
+    }
+
+    fn check(&mut self) {
+        let Ok(crate::error::Output::List(values)) = self.ledger.apply(Op::List { group: self.key.clone() }) else { unreachable!() };
+        let stored: Vec<Value> = values.iter().map(|json| json.to_value().unwrap()).filter(|value| !value.is_null()).collect();
+        let stored: BTreeMap<_, _> = stored.into_iter().map(|value| (value["id"].as_str().unwrap().to_owned(), value)).collect();
+        for ((socket, _), scope) in &self.joined {
+            let client = &self.sockets[*socket].2;
+            match scope {
+                Scope::Group => assert_eq!(client.group, stored, "socket {socket}"),
+                Scope::Item(item) => {
+                    let expected = stored.get(item.as_str()).cloned().unwrap_or_default();
+                    assert_eq!(client.items.get(item.as_str()), Some(&expected), "socket {socket}, item {item}");
+                }
+            }
+        }
+        assert!(self.roster.kept.is_empty() && self.roster.asked.is_none(), "something is kept for nobody");
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (socket, id, item) = (0..SOCKETS, 0..3u8, 0..3u8);
+    prop_oneof![
+        8 => item.clone().prop_map(Step::Write),
+        1 => item.clone().prop_map(Step::WriteNull),
+        2 => item.clone().prop_map(Step::Delete),
+        4 => (socket.clone(), id.clone(), proptest::option::of(item)).prop_map(|(socket, id, item)| Step::Join(socket, id, item)),
+        1 => (socket.clone(), id).prop_map(|(socket, id)| Step::Leave(socket, id)),
+        1 => socket.clone().prop_map(Step::Remove),
+        4 => Just(Step::Ask),
+        4 => Just(Step::TakeSnapshot),
+        4 => Just(Step::DeliverSnapshot),
+        4 => socket.prop_map(Step::Drain),
+        1 => Just(Step::Resync),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sync_and_what_follows_equal_the_store_in_any_order_of_events(steps in proptest::collection::vec(step(), 1..80), room in 2..40usize) {
+        let mut world = World::new(room);
+        for step in steps {
+            world.step(step);
+        }
+        world.settle();
+        world.check();
+    }
+}
+
+#[test]
+fn kept_changes_over_the_bound_lead_to_a_newer_snapshot() {
+    let mut world = World::new(usize::MAX);
+    world.step(Step::Join(0, 0, None));
+    for step in [Step::Ask, Step::TakeSnapshot] {
+        world.step(step);
+    }
+    for _ in 0..=KEPT_CHANGES {
+        world.step(Step::Write(1));
+    }
+    assert!(world.roster.kept.is_empty());
+    world.settle();
+    world.check();
+    assert_eq!(world.sockets[0].2.group["b"]["v"], KEPT_CHANGES + 1);
+}
+
+#[test]
+fn all_who_join_before_the_snapshot_is_asked_for_share_it() {
+    let mut world = World::new(usize::MAX);
+    for socket in 0..SOCKETS {
+        world.step(Step::Join(socket, 0, Some(1)));
+        world.step(Step::Join(socket, 1, None));
+    }
+    let wanted = world.roster.wanted().unwrap();
+    assert_eq!((wanted.whole, wanted.items), (true, vec![name(1)]));
+    assert!(world.roster.wanted().is_none());
+}

@@ -1,0 +1,147 @@
+//! After the commit: results to whoever called, each change encoded once and handed to all who watch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, Recipient};
+
+use super::Store;
+use super::interest;
+use super::ledger::{Body, Recorded};
+use crate::change::{Change, GroupView, Kind};
+use crate::error::Outcome;
+use crate::functions::{Answer, ReplyTo, ToWorker};
+use crate::group::Feed;
+use crate::ids::{GroupKey, SocketId};
+use crate::trigger::News;
+use crate::wire::subscriber::Address;
+
+/// News that may wait for the trigger dispatcher beside what its mailbox holds.
+const NEWS: usize = 16_384;
+/// How soon a full mailbox of somebody else is tried again.
+const RETRY: Duration = Duration::from_millis(5);
+
+impl Store {
+    /// Encodes each change once and hands it to every group actor that watches, and to the dispatcher.
+    pub(super) fn publish(&mut self, recorded: Vec<Recorded>, ctx: &mut Context<Self>) {
+        let mut order: Vec<(GroupKey, Vec<Arc<Change>>)> = Vec::new();
+        let mut places: HashMap<GroupKey, usize> = HashMap::new();
+        let mut triggered = Vec::new();
+        for change in recorded {
+            // Product.md names set, update and delete: an event fires no trigger.
+            let triggers = change.body.kind() != Kind::Event && self.interest.has_trigger(change.group.stream());
+            let watched = self.interest.get_mut(&change.group);
+            if watched.is_none() && !triggers {
+                continue;
+            }
+            let change = match &watched {
+                Some(watched) => Arc::new(encode(change, &watched.address)),
+                None => {
+                    let address = Address::new(&change.group);
+                    Arc::new(encode(change, &address))
+                }
+            };
+            if triggers {
+                triggered.push(change.clone());
+            }
+            if watched.is_some() {
+                let place = *places.entry(change.group.clone()).or_insert_with(|| {
+                    order.push((change.group.clone(), Vec::new()));
+                    order.len() - 1
+                });
+                order[place].1.push(change);
+            }
+        }
+        for (group, changes) in order {
+            let Some(watched) = self.interest.get_mut(&group) else { continue };
+            let changes: Arc<[Arc<Change>]> = changes.into();
+            for link in &mut watched.links {
+                if !link.lagging && link.send(Feed::Changes(changes.clone())) {
+                    tracing::warn!(stream = group.stream(), group = group.group(), "a group is behind; its subscribers will be resynced");
+                    self.lagging.push((group.clone(), link.id));
+                }
+            }
+        }
+        if !triggered.is_empty() {
+            self.news.push_back(News::Changes(triggered));
+        }
+        self.pass_on(ctx);
+    }
+
+    /// Moves what waits towards mailboxes that were full.
+    pub(super) fn pass_on(&mut self, ctx: &mut Context<Self>) {
+        let interest = &mut self.interest;
+        self.lagging.retain(|(group, id)| {
+            let link = interest.get_mut(group).and_then(|watched| watched.links.iter_mut().find(|link| link.id == *id));
+            link.is_some_and(interest::Link::catch_up)
+        });
+        while let Some(news) = self.news.pop_front() {
+            match self.news_to.try_send(news) {
+                Ok(()) => {}
+                Err(actix::dev::SendError::Full(news)) => {
+                    self.news.push_front(news);
+                    break;
+                }
+                Err(actix::dev::SendError::Closed(_)) => self.news.clear(),
+            }
+        }
+        if self.news.len() > NEWS {
+            let before = self.news.len();
+            self.news.retain(|news| !matches!(news, News::Changes(_)));
+            tracing::error!(batches = before - self.news.len(), "the trigger dispatcher is behind; triggers miss these changes");
+        }
+        if !self.retry_due && (!self.news.is_empty() || !self.lagging.is_empty()) {
+            self.retry_due = true;
+            ctx.run_later(RETRY, |store, ctx| {
+                store.retry_due = false;
+                store.pass_on(ctx);
+            });
+        }
+    }
+}
+
+/// One message per worker for all its results, in the order of its calls.
+pub(super) fn deliver(batch: impl IntoIterator<Item = (ReplyTo, Outcome)>) {
+    let mut workers: Vec<(Recipient<ToWorker>, Vec<Answer>)> = Vec::new();
+    let mut places: HashMap<SocketId, usize> = HashMap::new();
+    for (reply, outcome) in batch {
+        match reply {
+            ReplyTo::Worker(caller) => {
+                let place = *places.entry(caller.socket).or_insert_with(|| {
+                    workers.push((caller.session.clone(), Vec::new()));
+                    workers.len() - 1
+                });
+                workers[place].1.push(caller.answer(outcome, None));
+            }
+            reply => reply.send(outcome),
+        }
+    }
+    for (session, answers) in workers {
+        session.do_send(ToWorker::Answers(answers));
+    }
+}
+
+pub(crate) fn encode(recorded: Recorded, address: &Address) -> Change {
+    let Recorded { group, item, position, timestamp, body } = recorded;
+    let kind = body.kind();
+    let item_of = item.as_ref();
+    let (frame, group_view) = match body {
+        Body::Event { name, data } => (address.event(timestamp, item_of, &name, &data), GroupView::Same),
+        Body::Deleted { old } => {
+            let view = if old.is_null() { GroupView::Hidden } else { GroupView::Same };
+            (address.change(timestamp, item_of, kind, &old), view)
+        }
+        Body::Written { old, new } => {
+            let old = old.filter(|old| !old.is_null());
+            let view = match (old, new.is_null()) {
+                (None, true) => GroupView::Hidden,
+                (Some(old), true) => GroupView::Other(address.change(timestamp, item_of, Kind::Delete, &old)),
+                (None, false) if kind == Kind::Update => GroupView::Other(address.change(timestamp, item_of, Kind::Create, &new)),
+                (_, false) => GroupView::Same,
+            };
+            (address.change(timestamp, item_of, kind, &new), view)
+        }
+    };
+    Change { group, item, kind, position, timestamp, frame, group_view }
+}
