@@ -1,0 +1,62 @@
+# make run    build and start the server      make test   every test, the published SDKs included
+# make lint   format, clippy, layers          make deps   install what is missing and nothing else
+#
+# Everything that is built lands outside the tree, so that a fresh clone does not compile its dependencies again.
+
+CACHE            ?= $(HOME)/.cache/weir
+CARGO_TARGET_DIR ?= $(CACHE)/target
+WEIR_SDK_TARGET  ?= $(CACHE)/sdk
+WEIR_SDK_BIN      = $(WEIR_SDK_TARGET)/debug
+export CARGO_TARGET_DIR WEIR_SDK_BIN
+
+# One profile for run and test: nothing is compiled twice.
+PROFILE = --release --locked
+CONFIG ?=
+SDK     = tests/sdk
+VENVS   = 0.10.0 0.25.0
+
+.PHONY: run test lint deps deps-build deps-test sdk-node sdk-python sdk-rust
+
+run: deps-build
+	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
+
+test: deps-test
+	cargo test $(PROFILE) --workspace --doc
+	cargo test $(PROFILE) --workspace --lib --bins
+	cargo test $(PROFILE) --workspace --tests --exclude weir
+	cargo test $(PROFILE) --package weir --test e2e
+
+lint: deps-build
+	cargo fmt --all --check
+	cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
+	cargo build $(PROFILE) --package weir-actors --no-default-features
+	@echo 'weir-actors without features must not bring actix-web'
+	@! cargo tree --locked --package weir-actors --no-default-features --edges normal | grep -E 'actix-web|rocksdb|redis'
+	RUSTDOCFLAGS='-D warnings' cargo doc $(PROFILE) --package weir-actors --all-features --no-deps
+
+deps: deps-build deps-test
+
+# A C compiler links Rust programs.
+deps-build:
+	@tests/install cc:build-essential cargo:
+
+deps-test: deps-build sdk-node sdk-python sdk-rust
+
+sdk-node: $(SDK)/node/node_modules/.package-lock.json
+sdk-python: $(VENVS:%=$(SDK)/python/.venv/%/installed)
+
+$(SDK)/node/node_modules/.package-lock.json: $(SDK)/node/package-lock.json
+	@tests/install node:nodejs npm:npm
+	cd $(SDK)/node && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(SDK)/python/.venv/%/installed: $(SDK)/python/requirements-%.txt
+	@tests/install python3:python3 python3-venv:python3-venv
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+sdk-rust: deps-build
+	for crate in rust-0.10 rust-0.11 rust-0.25; do \
+	  CARGO_TARGET_DIR=$(WEIR_SDK_TARGET) cargo build --locked --bins --manifest-path $(SDK)/$$crate/Cargo.toml || exit 1; \
+	done

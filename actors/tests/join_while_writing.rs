@@ -1,0 +1,182 @@
+//! Promise 2 with the real actors and no sockets: a subscriber that joins while four writers run ends with the store's state.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Handler};
+use futures_util::Stream;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use weir_actors::adapter::memory::Memory;
+use weir_actors::error::Output;
+use weir_actors::functions::ReplyTo;
+use weir_actors::group::local::Local;
+use weir_actors::group::roster::Scope;
+use weir_actors::group::{Group, Subscribe, Unsubscribe};
+use weir_actors::ids::{GroupKey, ItemKey, SocketId};
+use weir_actors::json::Json;
+use weir_actors::session::outbox::{OutboxBody, OutboxRef, Shut};
+use weir_actors::settings::Settings;
+use weir_actors::store::Submit;
+use weir_actors::store::input::Op;
+use weir_actors::system::System;
+
+const WRITERS: usize = 4;
+const ITEMS: u8 = 5;
+
+/// Stands where a session would.
+struct Nobody;
+
+impl Actor for Nobody {
+    type Context = actix::Context<Self>;
+}
+
+impl Handler<Shut> for Nobody {
+    type Result = ();
+    fn handle(&mut self, _: Shut, _: &mut Self::Context) {}
+}
+
+/// A subscriber of the group, with the state that it has pieced together.
+struct Subscriber {
+    socket: SocketId,
+    group: Addr<Group>,
+    body: OutboxBody,
+    state: Option<BTreeMap<String, Value>>,
+    last: u64,
+    syncs: usize,
+}
+
+impl Subscriber {
+    fn join(local: &Rc<Local>, key: &GroupKey, nobody: &Addr<Nobody>, outbox_bytes: usize) -> Self {
+        let socket = SocketId::next();
+        let outbox = OutboxRef::new(socket, outbox_bytes, nobody.clone().recipient());
+        local.add(socket, outbox.clone());
+        let group = local.enter(key);
+        group.do_send(Subscribe { socket, subscription_id: "s".into(), scope: Scope::Group });
+        Self { socket, group, body: outbox.body(), state: None, last: 0, syncs: 0 }
+    }
+
+    fn leave(self, local: &Rc<Local>, key: &GroupKey) {
+        self.group.do_send(Unsubscribe { socket: self.socket, subscription_id: "s".into() });
+        local.exit(key);
+        local.remove(self.socket);
+    }
+
+    /// Reads all that waits in the outbox.
+    fn read(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_next(&mut cx) {
+            let header = match frame[1] {
+                126 => 4,
+                127 => 10,
+                _ => 2,
+            };
+            let envelope: Value = serde_json::from_slice(&frame[header..]).unwrap();
+            let (stamp, event) = (envelope["timestamp"].as_u64().unwrap(), &envelope["event"]);
+            let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
+            match (event["type"].as_str().unwrap(), &mut self.state) {
+                ("sync", state) => {
+                    assert!(stamp >= self.last, "a sync that is older than what came before");
+                    *state = Some(event["data"].as_array().unwrap().iter().map(|value| (id(value), value.clone())).collect());
+                    self.syncs += 1;
+                }
+                (_, None) => panic!("a change before the sync: {envelope}"),
+                (kind, Some(state)) => {
+                    assert!(stamp > self.last, "a change twice or out of order: {envelope}");
+                    let data = event["data"].clone();
+                    match kind {
+                        "create" => assert!(state.insert(id(&data), data).is_none(), "created twice: {envelope}"),
+                        "update" => assert!(state.insert(id(&data), data).is_some(), "updated before it was created: {envelope}"),
+                        "delete" => assert!(state.remove(&id(&data)).is_some(), "deleted before it was created: {envelope}"),
+                        other => panic!("unexpected event {other}"),
+                    }
+                }
+            }
+            self.last = stamp;
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Set(usize, u8),
+    Delete(u8),
+    Join,
+    Leave(usize),
+    Read(usize),
+    /// Lets the other threads and this one's actors run.
+    Yield(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..WRITERS, 0..ITEMS).prop_map(|(writer, item)| Step::Set(writer, item)),
+        4 => (0..ITEMS).prop_map(Step::Delete),
+        3 => Just(Step::Join),
+        1 => (0..8usize).prop_map(Step::Leave),
+        2 => (0..8usize).prop_map(Step::Read),
+        6 => (0..4u8).prop_map(Step::Yield),
+    ]
+}
+
+async fn run(steps: Vec<Step>, outbox_bytes: usize) {
+    let system = System::start(Settings::default(), Box::new(Memory::new()));
+    let store = system.registry().store().unwrap().clone();
+    let local = Local::new(system.registry().clone());
+    let nobody = Nobody.start();
+    let key = GroupKey::new("s", "g");
+    let item = |item: u8| ItemKey { group: key.clone(), item: format!("i{item}").as_str().into() };
+    let mut subscribers: Vec<Subscriber> = Vec::new();
+    for (n, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Set(writer, which) => {
+                let data = Json::from_value(&json!({"id": format!("i{which}"), "writer": writer, "n": n}));
+                store.do_send(Submit { op: Op::Set { key: item(which), data }, reply: ReplyTo::Nobody });
+            }
+            Step::Delete(which) => store.do_send(Submit { op: Op::Delete { key: item(which) }, reply: ReplyTo::Nobody }),
+            Step::Join => subscribers.push(Subscriber::join(&local, &key, &nobody, outbox_bytes)),
+            Step::Leave(which) if which < subscribers.len() => subscribers.swap_remove(which).leave(&local, &key),
+            Step::Read(which) if which < subscribers.len() => subscribers[which].read(),
+            Step::Leave(_) | Step::Read(_) => {}
+            Step::Yield(times) => {
+                for _ in 0..times {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+    let (sender, receiver) = oneshot::channel();
+    store.do_send(Submit { op: Op::List { group: key.clone() }, reply: ReplyTo::Once(sender) });
+    let Ok(Output::List(values)) = receiver.await.unwrap() else { panic!("the store did not answer") };
+    let stored: BTreeMap<String, Value> =
+        values.iter().map(|json| json.to_value().unwrap()).map(|value| (value["id"].as_str().unwrap().to_owned(), value)).collect();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        subscribers.iter_mut().for_each(Subscriber::read);
+        if subscribers.iter().all(|subscriber| subscriber.state.as_ref() == Some(&stored)) {
+            break;
+        }
+        let states: Vec<_> = subscribers.iter().map(|subscriber| (&subscriber.state, subscriber.syncs)).collect();
+        assert!(tokio::time::Instant::now() < deadline, "subscribers do not reach the store's state {stored:?}: {states:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    system.stop();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn subscriber_that_joins_among_four_writers_ends_with_the_state_of_the_store(
+        steps in proptest::collection::vec(step(), 1..200),
+        outbox_bytes in prop_oneof![Just(1usize << 20), 200..2_000usize],
+    ) {
+        actix_rt::System::new().block_on(run(steps, outbox_bytes));
+    }
+}
