@@ -1,7 +1,7 @@
 //! A group on one arbiter: its subscriber set, and the changes on their way to it.
 //!
 //! - *Owns* the subscribers of the group among the sockets of this arbiter.
-//! - *Receives* [`Feed`] from the store; [`Subscribe`], [`Unsubscribe`], [`Gone`], [`Drained`] and [`Close`] from sessions of the same thread.
+//! - *Receives* [`Feed`] from the store; [`Subscribe`], [`Unsubscribe`], [`Drained`] and [`Close`] from sessions of the same thread.
 //! - *Sends* `Watch`, `TakeSnapshot` and `Unwatch` to the store; pushes frames straight into outboxes, without a message per subscriber.
 //! - *Bounded by* [`MAILBOX`] batches from the store; when it is full the store drops what follows and sends one `Resync`.
 

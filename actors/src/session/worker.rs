@@ -5,7 +5,7 @@
 //! - *Sends* `Submit` and `Triggered` to the store in the order of the socket, calls to other workers, results to their callers.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_invocations`; while the store is full it does not read its socket.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Chunk;
+use super::in_flight::InFlight;
 use super::outbox::Shut;
 use super::registrations::Registrations;
 use super::socket::{Data, LINGER, Liveness, Socket};
@@ -41,13 +42,6 @@ const MAX_INVOCATION_ID_BYTES: usize = 256;
 /// No published SDK receives more in one message (protocol.md A.13).
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
-struct Pending {
-    function_id: Box<str>,
-    reply: ReplyTo,
-    deadline: Instant,
-    timeout: Duration,
-}
-
 /// What the store did not take yet.
 #[expect(clippy::large_enum_variant, reason = "few are held at a time, and boxing would cost every call")]
 enum Blocked {
@@ -63,9 +57,8 @@ pub struct WorkerSession {
     registrations: Registrations,
     /// One handle for the life of the session: actix bounds what is sent through one handle, and gives every clone a free slot.
     store: Addr<Store>,
-    pending: HashMap<Uuid, Pending>,
-    deadlines: BTreeSet<(Instant, Uuid)>,
-    blocked: std::collections::VecDeque<Blocked>,
+    in_flight: InFlight,
+    blocked: VecDeque<Blocked>,
     ended: bool,
 }
 
@@ -74,17 +67,7 @@ impl WorkerSession {
     #[must_use]
     pub fn new(socket: Socket, local: Rc<Local>, me: Arc<Worker>, store: Addr<Store>) -> Self {
         let registrations = Registrations::new(local.registry.clone(), socket.id);
-        Self {
-            socket,
-            local,
-            me,
-            registrations,
-            store,
-            pending: HashMap::new(),
-            deadlines: BTreeSet::new(),
-            blocked: std::collections::VecDeque::new(),
-            ended: false,
-        }
+        Self { socket, local, me, registrations, store, in_flight: InFlight::default(), blocked: VecDeque::new(), ended: false }
     }
 
     fn registry(&self) -> &Arc<Registry> {
@@ -263,12 +246,10 @@ impl WorkerSession {
     }
 
     fn result(&mut self, message: &Envelope<'_>) {
-        let id = message.invocation_id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
-        let Some((id, pending)) = id.and_then(|id| Some((id, self.pending.remove(&id)?))) else {
+        let Some(pending) = message.invocation_id.as_deref().and_then(|id| self.in_flight.take(id)) else {
             tracing::debug!(worker = %self.me.id, "result of a call that is not under way; ignored");
             return;
         };
-        self.deadlines.remove(&(pending.deadline, id));
         self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
         let outcome = match (message.error, message.result) {
             (Some(error), _) => Err(wire::parse_error(error)),
@@ -297,19 +278,13 @@ impl WorkerSession {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
             return reply.send(Err(error));
         }
-        let deadline = Instant::now() + timeout;
-        self.deadlines.insert((deadline, id));
-        self.pending.insert(id, Pending { function_id, reply, deadline, timeout });
+        self.in_flight.insert(id, function_id, reply, timeout);
     }
 
     fn expire(&mut self) {
-        let now = Instant::now();
-        while let Some((deadline, id)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
-            self.deadlines.remove(&(deadline, id));
-            if let Some(pending) = self.pending.remove(&id) {
-                self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
-                pending.reply.send(Err(functions::timed_out(&pending.function_id, pending.timeout)));
-            }
+        while let Some(pending) = self.in_flight.take_expired(Instant::now()) {
+            self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+            pending.reply.send(Err(functions::timed_out(&pending.function_id, pending.timeout)));
         }
     }
 
@@ -354,8 +329,7 @@ impl WorkerSession {
             return;
         }
         self.registrations.end(Some(&self.store));
-        self.deadlines.clear();
-        for (_, pending) in std::mem::take(&mut self.pending) {
+        for pending in self.in_flight.take_all() {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
             pending.reply.send(Err(functions::stopped(&pending.function_id)));
         }
