@@ -104,19 +104,15 @@ pub enum ReplyTo {
     Once(oneshot::Sender<Outcome>),
 }
 
-/// A worker that waits for a result.
+/// A worker that waits for a result, and gets one: `invocation_stopped` where this is dropped unanswered, as it is in the mailbox of a
+/// session that ends.
 #[derive(Debug)]
 pub struct Caller {
     /// Its socket.
     pub socket: SocketId,
-    /// Reaches its session.
-    pub session: Recipient<ToWorker>,
-    /// Its name for the call.
-    pub invocation_id: Box<str>,
-    /// The function it called.
-    pub function_id: Box<str>,
-    /// The trace context of the call.
-    pub trace: Trace,
+    session: Recipient<ToWorker>,
+    /// The names of the call and its trace context, until it is answered.
+    call: Option<(Box<str>, Box<str>, Trace)>,
 }
 
 impl ReplyTo {
@@ -134,8 +130,8 @@ impl ReplyTo {
                 }
             }
             Self::Worker(caller) => {
-                let session = caller.session.clone();
-                session.do_send(ToWorker::Answers(vec![caller.answer(outcome, trace)]));
+                let (session, answer) = caller.answer(outcome, trace);
+                session.do_send(ToWorker::Answers(vec![answer]));
             }
             // Whoever waited may have given up; then nobody wants the result.
             Self::Once(sender) => drop(sender.send(outcome)),
@@ -153,12 +149,33 @@ impl ReplyTo {
 }
 
 impl Caller {
-    /// The message that ends the call.
+    /// The worker at `socket` waits for the result of `function_id`, a call that it named `invocation_id`.
     #[must_use]
-    pub fn answer(self, outcome: Outcome, trace: Option<Trace>) -> Answer {
-        let mut trace = trace.filter(|trace| trace.traceparent.is_some() || trace.baggage.is_some()).unwrap_or(self.trace);
+    pub fn new(socket: SocketId, session: Recipient<ToWorker>, invocation_id: Box<str>, function_id: Box<str>, trace: Trace) -> Self {
+        Self { socket, session, call: Some((invocation_id, function_id, trace)) }
+    }
+
+    /// The message that ends the call, and whom to send it to.
+    #[must_use]
+    pub fn answer(mut self, outcome: Outcome, trace: Option<Trace>) -> (Recipient<ToWorker>, Answer) {
+        (self.session.clone(), self.end(outcome, trace))
+    }
+
+    fn end(&mut self, outcome: Outcome, trace: Option<Trace>) -> Answer {
+        let (invocation_id, function_id, sent) = self.call.take().unwrap_or_default();
+        let mut trace = trace.filter(|trace| trace.traceparent.is_some() || trace.baggage.is_some()).unwrap_or(sent);
         trace.metadata = None;
-        Answer { invocation_id: self.invocation_id, function_id: self.function_id, outcome, trace }
+        Answer { invocation_id, function_id, outcome, trace }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some((_, function_id, _)) = &self.call {
+            let error = stopped(function_id);
+            let answer = self.end(Err(error), None);
+            self.session.do_send(ToWorker::Answers(vec![answer]));
+        }
     }
 }
 

@@ -81,6 +81,7 @@ pub struct SubscriberSession {
     context: Option<Json>,
     subscribe: Option<(GroupKey, Option<Name>)>,
     refused: Option<CloseCode>,
+    lingers: bool,
     _permit: Permit,
     subscriptions: HashMap<Box<str>, Subscription>,
 }
@@ -90,7 +91,7 @@ impl SubscriberSession {
     #[must_use]
     pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
         let Entrance { context, subscribe, refused, permit } = entrance;
-        Self { socket, local, context, subscribe, refused, _permit: permit, subscriptions: HashMap::new() }
+        Self { socket, local, context, subscribe, refused, lingers: false, _permit: permit, subscriptions: HashMap::new() }
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {
@@ -112,8 +113,8 @@ impl SubscriberSession {
     }
 
     /// A closing socket is given some time to read the close frame, then the connection ends.
-    fn linger(&self, ctx: &mut Context<Self>) {
-        if self.socket.is_closing() {
+    fn linger(&mut self, ctx: &mut Context<Self>) {
+        if self.socket.is_closing() && !std::mem::replace(&mut self.lingers, true) {
             ctx.run_later(LINGER, |session, ctx| {
                 session.socket.outbox.end();
                 ctx.stop();

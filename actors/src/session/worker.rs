@@ -59,6 +59,7 @@ pub struct WorkerSession {
     store: Addr<Store>,
     in_flight: InFlight,
     blocked: VecDeque<Blocked>,
+    lingers: bool,
     ended: bool,
 }
 
@@ -67,7 +68,17 @@ impl WorkerSession {
     #[must_use]
     pub fn new(socket: Socket, local: Rc<Local>, me: Arc<Worker>, store: Addr<Store>) -> Self {
         let registrations = Registrations::new(local.registry.clone(), socket.id);
-        Self { socket, local, me, registrations, store, in_flight: InFlight::default(), blocked: VecDeque::new(), ended: false }
+        Self {
+            socket,
+            local,
+            me,
+            registrations,
+            store,
+            in_flight: InFlight::default(),
+            blocked: VecDeque::new(),
+            lingers: false,
+            ended: false,
+        }
     }
 
     fn registry(&self) -> &Arc<Registry> {
@@ -92,7 +103,7 @@ impl WorkerSession {
                 return;
             }
         }
-        if self.socket.is_closing() {
+        if self.socket.is_closing() && !std::mem::replace(&mut self.lingers, true) {
             ctx.run_later(LINGER, |session, ctx| {
                 session.socket.outbox.end();
                 ctx.stop();
@@ -205,13 +216,10 @@ impl WorkerSession {
         let trace = Trace::of(message);
         let reply = match invocation_id {
             None => ReplyTo::Nobody,
-            Some(id) => ReplyTo::Worker(Caller {
-                socket: self.socket.id,
-                session: ctx.address().recipient(),
-                invocation_id: id.into(),
-                function_id: function_id.into(),
-                trace: trace.clone(),
-            }),
+            Some(id) => {
+                let me = ctx.address().recipient();
+                ReplyTo::Worker(Caller::new(self.socket.id, me, id.into(), function_id.into(), trace.clone()))
+            }
         };
         if action == Some("enqueue") {
             let text = "Weir has no queue; call the function without `enqueue`, or use a queue of your own";
@@ -418,7 +426,8 @@ impl Handler<Shut> for WorkerSession {
                 self.socket.close(code);
                 self.read(ctx);
             }
-            Shut::Gone => ctx.stop(),
+            // What the worker sent before it went still counts; the end of that stops the session, or this does where none comes.
+            Shut::Gone => drop(ctx.run_later(PAUSE * 50, |_, ctx| ctx.stop())),
         }
     }
 }

@@ -108,11 +108,13 @@ pub(super) fn deliver(batch: impl IntoIterator<Item = (ReplyTo, Outcome)>) {
     for (reply, outcome) in batch {
         match reply {
             ReplyTo::Worker(caller) => {
-                let place = *places.entry(caller.socket).or_insert_with(|| {
-                    workers.push((caller.session.clone(), Vec::new()));
+                let socket = caller.socket;
+                let (session, answer) = caller.answer(outcome, None);
+                let place = *places.entry(socket).or_insert_with(|| {
+                    workers.push((session, Vec::new()));
                     workers.len() - 1
                 });
-                workers[place].1.push(caller.answer(outcome, None));
+                workers[place].1.push(answer);
             }
             reply => reply.send(outcome),
         }

@@ -99,12 +99,17 @@ impl Triggers {
     }
 
     fn offer(&mut self, binding: &Arc<Binding>, condition: Option<&str>, payload: Json, ctx: &mut Context<Self>) {
-        let trigger = self.active.entry(binding.id.clone()).or_insert_with(|| Trigger {
+        let new = || Trigger {
             binding: binding.clone(),
             condition: condition.map(Into::into),
             queue: Queue::new(condition.is_some()),
             retry_due: false,
-        });
+        };
+        let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
+        if !Arc::ptr_eq(&trigger.binding, binding) {
+            // Registered anew with the same id; what the old one had left is no longer wanted.
+            *trigger = new();
+        }
         if !trigger.queue.push(payload) && trigger.queue.dropped.is_power_of_two() {
             let dropped = trigger.queue.dropped;
             tracing::warn!(trigger = %binding.id, function = %binding.function_id, dropped, "trigger is behind; events were dropped");
@@ -171,7 +176,11 @@ impl Triggers {
             && Arc::ptr_eq(&trigger.binding, binding)
         {
             record(&mut trigger.queue);
-            self.pump(&binding.id.clone(), ctx);
+            if trigger.queue.is_idle() {
+                self.active.remove(&binding.id);
+            } else {
+                self.pump(&binding.id.clone(), ctx);
+            }
         }
     }
 

@@ -107,6 +107,12 @@ impl Queue {
         }
     }
 
+    /// Whether nothing waits and nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.events.is_empty() && self.in_flight == 0 && self.asked == 0
+    }
+
     /// A handler has ended.
     pub fn done(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);

@@ -102,7 +102,7 @@ struct World {
     written: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Write(u8),
     WriteNull(u8),
