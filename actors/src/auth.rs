@@ -13,7 +13,7 @@ use crate::json::Json;
 pub struct AuthInput {
     /// Header names in lower case; a header that repeats is joined with `, `.
     pub headers: BTreeMap<String, String>,
-    /// The path of the request, without the query.
+    /// The path of the request as the client wrote it, without the query.
     pub path: String,
     /// The query, percent-decoded, every value of a name in order.
     pub query_params: BTreeMap<String, Vec<String>>,

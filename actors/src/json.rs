@@ -71,6 +71,17 @@ impl Json {
     }
 }
 
+/// Parses a JSON object as a `T`; a struct by itself would also read an array by position.
+///
+/// # Errors
+/// Where the text is no object, or does not have the shape of `T`.
+pub(crate) fn object<'a, T: serde::Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(serde::de::Error::custom("expected an object"));
+    }
+    serde_json::from_slice(text)
+}
+
 /// How deep the arrays and objects of a JSON text are nested; 0 for a scalar.
 ///
 /// Needed beside `serde_json`, whose raw values are checked without a bound on depth.

@@ -198,7 +198,7 @@ fn auth_input(request: &HttpRequest) -> AuthInput {
     }
     AuthInput {
         headers: headers(request.headers()),
-        path: request.path().to_owned(),
+        path: request.uri().path().to_owned(),
         query_params,
         addr: request.peer_addr().map_or_else(String::new, |addr| addr.to_string()),
     }

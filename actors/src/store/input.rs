@@ -157,10 +157,7 @@ fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, 
     if function == "stream::list_all" {
         return Ok(Op::ListAll);
     }
-    if data.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err("the payload must be an object".into());
-    }
-    let input: Input<'_> = serde_json::from_slice(data).map_err(|error| error.to_string())?;
+    let input: Input<'_> = json::object(data).map_err(|error| error.to_string())?;
     let limits = Limits { name: settings.stream.max_name_bytes, value: settings.stream.max_value_bytes };
     let stream = limits.name("stream_name", input.stream_name)?;
     if function == "stream::list_groups" {

@@ -10,7 +10,7 @@ use crate::error::{CallError, JSON_ERROR, Outcome, Output};
 use crate::functions::table::Override;
 use crate::functions::{Registry, value_or_null};
 use crate::ids::{GroupKey, ItemKey, Name};
-use crate::json::{Json, present};
+use crate::json::{Json, object, present};
 
 /// The override that serves an operation, if its stream has one for it.
 #[must_use]
@@ -132,7 +132,7 @@ fn pair(json: &Json) -> Result<Pair, CallError> {
     if json.is_null() {
         return Ok((None, None, None));
     }
-    let shape: Shape<'_> = json.parse().map_err(|error| wrong_shape("an object with `old_value` and `new_value`", &error))?;
+    let shape: Shape<'_> = object(json.as_bytes()).map_err(|error| wrong_shape("an object with `old_value` and `new_value`", &error))?;
     Ok((shape.old_value.map(Json::copy), shape.new_value.map(Json::copy), shape.errors.map(Json::copy)))
 }
 

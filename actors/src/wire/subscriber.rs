@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{put_field, put_string};
 use crate::change::Kind;
 use crate::clock::Millis;
 use crate::frame::{Encoded, FrameBuilder};
 use crate::ids::{GroupKey, Name};
-use crate::json::Json;
+use crate::json::{Json, object};
 
 /// What a client may ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub fn parse(text: &[u8]) -> Result<Request, serde_json::Error> {
     struct Envelope<'a> {
         #[serde(borrow, rename = "type")]
         kind: Cow<'a, str>,
-        data: Data,
+        #[serde(borrow)]
+        data: &'a RawValue,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -54,7 +56,8 @@ pub fn parse(text: &[u8]) -> Result<Request, serde_json::Error> {
         group_id: Option<String>,
         id: Option<String>,
     }
-    let Envelope { kind, data } = serde_json::from_slice(text)?;
+    let Envelope { kind, data } = object(text)?;
+    let data: Data = object(data.get().as_bytes())?;
     let missing = |key| serde::de::Error::custom(format!("missing field `{key}`"));
     match &*kind {
         "join" => Ok(Request::Join {

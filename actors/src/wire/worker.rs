@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{put_field, put_string};
 use crate::error::{CallError, Output};
 use crate::frame::{Encoded, FrameBuilder};
-use crate::json::{Json, present};
+use crate::json::{Json, object, present};
 
 /// One message of a worker, before its type is looked at: every key that any type has, borrowed from the message.
 ///
@@ -134,7 +134,7 @@ impl Kind {
 /// # Errors
 /// Where it is not a JSON object with a `type`, or one of the known keys has the wrong type.
 pub fn parse(text: &[u8]) -> Result<Envelope<'_>, serde_json::Error> {
-    serde_json::from_slice(text)
+    object(text)
 }
 
 /// Whether a binary message is telemetry (`OTLP`, `MTRC` or `LOGS`, then JSON), which is discarded unread (protocol.md A.14).
@@ -154,7 +154,7 @@ pub fn parse_error(raw: &RawValue) -> CallError {
         #[serde(default)]
         stacktrace: Option<String>,
     }
-    match serde_json::from_str::<Body>(raw.get()) {
+    match object::<Body>(raw.get().as_bytes()) {
         Ok(Body { code, message, stacktrace }) => CallError { code: code.into(), message, stacktrace },
         Err(_) => CallError { code: "invocation_failed".into(), message: raw.get().to_owned(), stacktrace: None },
     }
