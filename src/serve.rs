@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
@@ -17,6 +18,9 @@ use crate::config::{AdapterConfig, AuthRefusal, Config, JoinFailure};
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
+
+/// How long a peer may take nothing of what it is sent.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Serves until a signal comes or an actor dies.
 ///
@@ -33,6 +37,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
         .workers(1)
         .tcp_nodelay(true)
+        .on_connect(|connection, _| give_up_on_silence(connection))
         .disable_signals()
         .listen(workers)?
         .run();
@@ -40,6 +45,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let connections = Arc::new(AtomicUsize::new(0));
     let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
         .tcp_nodelay(true)
+        .on_connect(|connection, _| give_up_on_silence(connection))
         .max_connections(config.stream.max_connections.saturating_add(1_000))
         .disable_signals()
         .listen(streams)?
@@ -78,6 +84,17 @@ fn listen(host: &str, port: u16, what: &str) -> anyhow::Result<TcpListener> {
     let bound = socket.bind(&(*address).into()).and_then(|()| socket.listen(BACKLOG));
     bound.with_context(|| format!("{what}: cannot listen on {address}; is another server using it? Set another port or host"))?;
     Ok(socket.into())
+}
+
+/// Has the kernel end a connection whose peer takes nothing for [`WRITE_DEADLINE`], a closed window included.
+///
+/// actix-http (3.20) has no timer of its own while a write is blocked, so without this a client that stops reading would be kept for ever.
+fn give_up_on_silence(connection: &dyn std::any::Any) {
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
+        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE))
+    {
+        tracing::warn!(%error, "cannot set TCP_USER_TIMEOUT");
+    }
 }
 
 /// Tells people and scripts where to connect, on standard output.

@@ -1,6 +1,7 @@
 //! A running system: the store, the trigger dispatcher and the guardian, each on its place.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::{Actor, Arbiter, Context};
 
@@ -20,6 +21,7 @@ pub struct System {
     store: Arbiter,
     triggers: Arbiter,
     failure: Failure,
+    closing: Arc<AtomicBool>,
 }
 
 impl System {
@@ -27,20 +29,21 @@ impl System {
     #[must_use]
     pub fn start(settings: Settings, adapter: Box<dyn Adapter>) -> Self {
         let registry = Registry::new(settings);
+        let closing = Arc::<AtomicBool>::default();
         let (guardian, failure) = Guardian::new();
         let guardian = guardian.start();
         let (store, triggers) = (Arbiter::new(), Arbiter::new());
         let dispatcher = {
-            let (registry, sentinel) = (registry.clone(), Sentinel::new("triggers", guardian.clone().recipient()));
+            let (registry, sentinel) = (registry.clone(), Sentinel::new("triggers", closing.clone(), guardian.clone().recipient()));
             Triggers::start_in_arbiter(&triggers.handle(), move |_: &mut Context<Triggers>| Triggers::new(registry, sentinel))
         };
         let addr = {
-            let (registry, sentinel) = (registry.clone(), Sentinel::new("store", guardian.recipient()));
+            let (registry, sentinel) = (registry.clone(), Sentinel::new("store", closing.clone(), guardian.recipient()));
             let news_to = dispatcher.clone().recipient();
             Store::start_in_arbiter(&store.handle(), move |_: &mut Context<Store>| Store::new(registry, adapter, news_to, sentinel))
         };
         registry.set_actors(addr, dispatcher);
-        Self { registry, store, triggers, failure }
+        Self { registry, store, triggers, failure, closing }
     }
 
     /// What sessions need.
@@ -64,6 +67,7 @@ impl System {
 
     /// Ends the store and the dispatcher after what they have at hand.
     pub fn stop(self) {
+        self.closing.store(true, Ordering::Release);
         self.store.stop();
         self.triggers.stop();
     }

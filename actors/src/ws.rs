@@ -20,12 +20,12 @@ use crate::error::CloseCode;
 use crate::functions::{Registry, Worker};
 use crate::group::local::Local;
 use crate::ids::{GroupKey, Name, SocketId};
-use crate::session::Chunk;
 use crate::session::outbox::{OutboxBody, OutboxRef, Shut};
 use crate::session::socket::Socket;
-use crate::session::subscriber::{Entrance, Permit, SubscriberSession};
+use crate::session::subscriber::{Entrance, SubscriberSession};
 use crate::session::telemetry::TelemetrySession;
 use crate::session::worker::WorkerSession;
+use crate::session::{Chunk, Permit};
 use crate::settings::AuthRefusal;
 
 /// Serves the stream port on every path. Call it once per HTTP worker thread; what it sets up is that thread's own.
@@ -76,9 +76,9 @@ async fn subscribe(local: Rc<Local>, connections: Arc<AtomicUsize>, request: Htt
         }
         Err(code) => (None, Some(code)),
     };
-    let entrance = Entrance { context, subscribe, refused, permit };
+    let entrance = Entrance { context, subscribe, refused };
     let limits = (settings.max_message_bytes, settings.outbox_bytes);
-    response.streaming(start(payload, limits, move |socket, _| SubscriberSession::new(socket, local, entrance)))
+    response.streaming(start(payload, limits, Some(permit), move |socket, _| SubscriberSession::new(socket, local, entrance)))
 }
 
 fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -96,7 +96,8 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
     let limits = (settings.max_message_bytes, settings.outbox_bytes);
     // Appended by the SDKs to whatever path they were given.
     if path.ends_with("/otel") {
-        return response.streaming(start(payload, limits, |socket, _| TelemetrySession::new(socket)));
+        let liveness = (local.registry.settings.stream.ping_interval, local.registry.settings.stream.idle_timeout);
+        return response.streaming(start(payload, limits, None, move |socket, _| TelemetrySession::new(socket, liveness)));
     }
     let Some(store) = local.registry.store().cloned() else {
         return HttpResponse::ServiceUnavailable().body("the server is starting; try again\n");
@@ -116,13 +117,14 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
         });
         WorkerSession::new(socket, local, me, store)
     };
-    response.streaming(start(payload, limits, session))
+    response.streaming(start(payload, limits, None, session))
 }
 
 /// Starts a session on this thread; what it returns is the response body that carries the session's frames.
 fn start<A>(
     payload: web::Payload,
     (max_message_bytes, outbox_bytes): (usize, usize),
+    permit: Option<Permit>,
     session: impl FnOnce(Socket, &mut Context<A>) -> A,
 ) -> OutboxBody
 where
@@ -132,7 +134,7 @@ where
     let mut body = None;
     A::create(|ctx| {
         let outbox = OutboxRef::new(id, outbox_bytes, ctx.address().recipient());
-        body = Some(outbox.body());
+        body = Some(outbox.body(permit));
         ctx.add_stream(payload.scan((), |(), chunk| future::ready(chunk.ok().map(Chunk))));
         session(Socket::new(id, outbox, max_message_bytes), ctx)
     });

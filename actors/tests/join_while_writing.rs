@@ -59,7 +59,7 @@ impl Subscriber {
         local.add(socket, outbox.clone());
         let group = local.enter(key);
         group.do_send(Subscribe { socket, subscription_id: "s".into(), scope: Scope::Group });
-        Self { socket, group, body: outbox.body(), state: None, last: 0, syncs: 0 }
+        Self { socket, group, body: outbox.body(None), state: None, last: 0, syncs: 0 }
     }
 
     fn leave(self, local: &Rc<Local>, key: &GroupKey) {

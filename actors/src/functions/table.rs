@@ -85,6 +85,11 @@ impl Overrides {
         self.0 & (1 << op as u8) != 0
     }
 
+    /// Those that are overridden.
+    pub fn iter(self) -> impl Iterator<Item = Override> {
+        Override::ALL.into_iter().map(|(op, _)| op).filter(move |op| self.has(*op))
+    }
+
     /// Whether none is.
     #[must_use]
     pub fn is_empty(self) -> bool {

@@ -408,6 +408,7 @@ fn group_frame(change: &Change) -> Option<Bytes> {
 }
 
 fn restart<S>(member: &mut Member<S>) {
+    member.seen = 0;
     for subscription in &mut member.subscriptions {
         subscription.state = State::Joining;
     }

@@ -18,6 +18,10 @@ use crate::error::CloseCode;
 use crate::group::Drained;
 use crate::group::roster::Sink;
 use crate::ids::SocketId;
+use crate::session::Permit;
+
+/// The most of a frame that the connection is given at a time.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What the socket's own end tells its session.
 #[derive(Message, Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,8 @@ struct Outbox {
     limit_bytes: usize,
     waker: Option<Waker>,
     ended: bool,
+    /// Pieces of frames that the connection has taken.
+    taken: u64,
     drained: Vec<Recipient<Drained>>,
     session: Option<Recipient<Shut>>,
 }
@@ -53,6 +59,7 @@ impl Default for Outbox {
             limit_bytes: 0,
             waker: None,
             ended: true,
+            taken: 0,
             drained: Vec::new(),
             session: None,
         }
@@ -93,16 +100,31 @@ impl OutboxRef {
         outbox.tell_drained();
     }
 
+    /// Drops what is queued and ends the connection.
+    pub fn abort(&self) {
+        let mut outbox = self.0.borrow_mut();
+        outbox.frames.clear();
+        outbox.bytes = 0;
+        outbox.ended = true;
+        outbox.wake();
+    }
+
+    /// Pieces of frames that the connection has taken so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.0.borrow().taken
+    }
+
     /// Bytes that wait.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.0.borrow().bytes
     }
 
-    /// The response body that empties this outbox.
+    /// The response body that empties this outbox; it holds on to `permit` as long as the connection lasts.
     #[must_use]
-    pub fn body(&self) -> OutboxBody {
-        OutboxBody(self.clone())
+    pub fn body(&self, permit: Option<Permit>) -> OutboxBody {
+        OutboxBody { outbox: self.clone(), _permit: permit }
     }
 }
 
@@ -147,13 +169,16 @@ impl Outbox {
 }
 
 /// The response body of a WebSocket: a stream of encoded frames that ends with the connection.
-pub struct OutboxBody(OutboxRef);
+pub struct OutboxBody {
+    outbox: OutboxRef,
+    _permit: Option<Permit>,
+}
 
 impl OutboxBody {
     /// A body that has ended, for a session that did not start.
     #[must_use]
     pub fn ended() -> Self {
-        Self(OutboxRef(Rc::default()))
+        Self { outbox: OutboxRef(Rc::default()), _permit: None }
     }
 }
 
@@ -161,9 +186,15 @@ impl Stream for OutboxBody {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut outbox = self.0.0.borrow_mut();
-        if let Some(frame) = outbox.frames.pop_front() {
+        let mut outbox = self.outbox.0.borrow_mut();
+        if let Some(mut frame) = outbox.frames.pop_front() {
+            // In pieces: the connection copies what it takes, and what it takes shows that the client still reads.
+            if frame.len() > PIECE_BYTES {
+                let rest = frame.split_off(PIECE_BYTES);
+                outbox.frames.push_front(rest);
+            }
             outbox.bytes -= frame.len();
+            outbox.taken += 1;
             outbox.tell_drained();
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -178,7 +209,7 @@ impl Stream for OutboxBody {
 
 impl Drop for OutboxBody {
     fn drop(&mut self) {
-        let mut outbox = self.0.0.borrow_mut();
+        let mut outbox = self.outbox.0.borrow_mut();
         outbox.ended = true;
         outbox.frames.clear();
         outbox.bytes = 0;

@@ -190,8 +190,7 @@ impl Registrations {
 
     fn functions_changed(&self) {
         if let Some(dispatcher) = self.registry.dispatcher() {
-            // One is enough; the dispatcher gathers them.
-            drop(dispatcher.try_send(Notice::Functions));
+            dispatcher.do_send(Notice::Functions);
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Socket {
     pub outbox: OutboxRef,
     reader: FrameReader,
     heard: Instant,
+    taken: u64,
     state: State,
 }
 
@@ -53,7 +54,7 @@ impl Socket {
     /// A socket whose peer may send messages of `max_message_bytes`.
     #[must_use]
     pub fn new(id: SocketId, outbox: OutboxRef, max_message_bytes: usize) -> Self {
-        Self { id, outbox, reader: FrameReader::new(Limits { max_message_bytes }), heard: Instant::now(), state: State::Open }
+        Self { id, outbox, reader: FrameReader::new(Limits { max_message_bytes }), heard: Instant::now(), taken: 0, state: State::Open }
     }
 
     /// Takes bytes off the connection.
@@ -113,6 +114,10 @@ impl Socket {
 
     /// Pings a peer that was silent for `ping_interval`, and gives it up after `idle_timeout`.
     pub fn check(&mut self, ping_interval: Duration, idle_timeout: Duration) -> Liveness {
+        // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting.
+        if std::mem::replace(&mut self.taken, self.outbox.taken()) != self.taken {
+            self.heard = Instant::now();
+        }
         let silent = self.heard.elapsed();
         if silent >= idle_timeout {
             return Liveness::Dead;

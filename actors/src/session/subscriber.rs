@@ -5,10 +5,9 @@
 //! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_subscriptions`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
@@ -18,10 +17,10 @@ use uuid::Uuid;
 use super::Chunk;
 use super::outbox::Shut;
 use super::socket::{Data, LINGER, Liveness, Socket};
-use crate::clock;
 use crate::error::CloseCode;
+use crate::frame::Encoded;
 use crate::group::local::Local;
-use crate::group::roster::Scope;
+use crate::group::roster::{Scope, Sink};
 use crate::group::{Group, Subscribe, Unsubscribe};
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
@@ -29,25 +28,8 @@ use crate::trigger::admission::{Admission, Admit, Membership, Verdict};
 use crate::trigger::{Left, Triggers};
 use crate::wire::subscriber::{self as wire, Address, Request};
 
-/// One of the connections that the stream port may have; given back when it is dropped.
-#[derive(Debug)]
-pub struct Permit(Arc<AtomicUsize>);
-
-impl Permit {
-    /// Counts one connection more, unless there are `limit` already.
-    #[must_use]
-    pub fn take(connections: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let permit = Self(connections.clone());
-        // Dropping the permit takes the count back.
-        (connections.fetch_add(1, Ordering::Relaxed) < limit).then_some(permit)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// Joins of one socket whose triggers are asked at a time; the others of that socket wait.
+const ASKING: usize = 32;
 
 /// Who the client is, and what its address asked for.
 #[derive(Debug)]
@@ -58,8 +40,6 @@ pub struct Entrance {
     pub subscribe: Option<(GroupKey, Option<Name>)>,
     /// Why the client may not enter; it is told and closed.
     pub refused: Option<CloseCode>,
-    /// Its place among the connections.
-    pub permit: Permit,
 }
 
 struct Subscription {
@@ -82,7 +62,10 @@ pub struct SubscriberSession {
     subscribe: Option<(GroupKey, Option<Name>)>,
     refused: Option<CloseCode>,
     lingers: bool,
-    _permit: Permit,
+    /// Joins whose triggers are being asked, those that the client has given up included.
+    asking: usize,
+    /// Joins that wait until fewer are being asked.
+    waiting: VecDeque<(Box<str>, GroupKey, Option<Name>)>,
     subscriptions: HashMap<Box<str>, Subscription>,
 }
 
@@ -90,8 +73,18 @@ impl SubscriberSession {
     /// A session for an accepted socket.
     #[must_use]
     pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
-        let Entrance { context, subscribe, refused, permit } = entrance;
-        Self { socket, local, context, subscribe, refused, lingers: false, _permit: permit, subscriptions: HashMap::new() }
+        let Entrance { context, subscribe, refused } = entrance;
+        Self {
+            socket,
+            local,
+            context,
+            subscribe,
+            refused,
+            lingers: false,
+            asking: 0,
+            waiting: VecDeque::new(),
+            subscriptions: HashMap::new(),
+        }
     }
 
     fn read(&mut self, ctx: &mut Context<Self>) {
@@ -127,13 +120,13 @@ impl SubscriberSession {
         let refuse = |code: &str, text: String| {
             let key = GroupKey::new(clip(stream), clip(group));
             let item = item.map(|item| Name::from(clip(item)));
-            self.socket.outbox.push_always(Address::new(&key).error(item.as_ref(), code, &text).frames());
+            self.tell(&Address::new(&key).error(item.as_ref(), code, &text));
         };
         let longest = [id, stream, group, item.unwrap_or_default()].map(str::len).into_iter().max().unwrap_or_default();
         if longest > limits.max_name_bytes {
             return refuse("name_too_long", format!("a name has {longest} bytes; the limit is {}", limits.max_name_bytes));
         }
-        if self.subscriptions.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
+        if self.subscriptions.len() + self.waiting.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
             return refuse(
                 "too_many_subscriptions",
                 format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions),
@@ -144,6 +137,10 @@ impl SubscriberSession {
 
     fn join(&mut self, id: &str, group: GroupKey, item: Option<Name>, ctx: &mut Context<Self>) {
         self.leave(id);
+        if self.asking >= ASKING {
+            self.waiting.push_back((id.into(), group, item));
+            return;
+        }
         let membership = Membership { subscription_id: id.into(), group, item, context: self.context.clone() };
         let item = membership.item.as_ref().map(Name::as_str);
         let triggers = self.local.registry.triggers.read().for_session(true, &membership.group, item);
@@ -156,7 +153,12 @@ impl SubscriberSession {
         let asked = admission.clone();
         self.subscriptions.insert(id.into(), Subscription { membership, state: State::Joining(admission) });
         let id: Box<str> = id.into();
-        ctx.spawn(verdict.into_actor(self).map(move |verdict, session, _| {
+        self.asking += 1;
+        ctx.spawn(verdict.into_actor(self).map(move |verdict, session, ctx| {
+            session.asking -= 1;
+            if let Some((id, group, item)) = session.waiting.pop_front() {
+                session.join(&id, group, item, ctx);
+            }
             // The subscription may have ended or been replaced while its triggers were asked; then the admission says who fires the leave.
             let current =
                 |subscription: &Subscription| matches!(&subscription.state, State::Joining(admission) if Arc::ptr_eq(admission, &asked));
@@ -182,11 +184,18 @@ impl SubscriberSession {
 
     fn refuse(&self, membership: &Membership) {
         tracing::info!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "join refused");
-        let frame = Address::new(&membership.group).unauthorized(clock::wall(), membership.item.as_ref());
-        self.socket.outbox.push_always(frame.frames());
+        self.tell(&Address::new(&membership.group).unauthorized(membership.item.as_ref()));
+    }
+
+    /// Sends an answer of the session's own. A client that asks on and on without reading is closed.
+    fn tell(&self, frame: &Encoded) {
+        if !self.socket.outbox.push(&frame.frames()) {
+            self.socket.outbox.close(CloseCode::Unresponsive);
+        }
     }
 
     fn leave(&mut self, id: &str) {
+        self.waiting.retain(|(waiting, _, _)| **waiting != *id);
         if let Some(subscription) = self.subscriptions.remove(id) {
             self.end(subscription);
         }
@@ -239,14 +248,13 @@ impl Actor for SubscriberSession {
         ctx.run_interval(ping_interval, move |session, ctx| {
             if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
                 tracing::info!(session = %session.socket.id, "client did not answer pings; closing");
-                session.socket.close(CloseCode::Unresponsive);
-                session.socket.outbox.end();
+                session.socket.outbox.abort();
                 ctx.stop();
             }
         });
         if let Some(code) = self.refused {
             let (group, item) = self.subscribe.take().unwrap_or_else(|| (GroupKey::new("", ""), None));
-            self.socket.outbox.push_always(Address::new(&group).unauthorized(clock::wall(), item.as_ref()).frames());
+            self.socket.outbox.push_always(Address::new(&group).unauthorized(item.as_ref()).frames());
             // Published clients come back two seconds after a close; an auth function must not be hammered by those it refuses.
             let pause = Duration::from_millis(rand::random_range(1_000..3_000));
             ctx.run_later(pause, move |session, ctx| session.close(code, ctx));

@@ -5,27 +5,40 @@
 //! - *Sends* nothing but pongs.
 //! - *Bounded by* `max_message_bytes` in.
 
+use std::time::Duration;
+
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, StreamHandler};
 
 use super::Chunk;
 use super::outbox::Shut;
-use super::socket::{LINGER, Socket};
+use super::socket::{LINGER, Liveness, Socket};
 
 /// See the [module](self).
 pub struct TelemetrySession {
     socket: Socket,
+    liveness: (Duration, Duration),
 }
 
 impl TelemetrySession {
-    /// A session for an accepted socket.
+    /// A session for an accepted socket, pinged in the interval that comes first and given up after a silence of the second.
     #[must_use]
-    pub fn new(socket: Socket) -> Self {
-        Self { socket }
+    pub fn new(socket: Socket, liveness: (Duration, Duration)) -> Self {
+        Self { socket, liveness }
     }
 }
 
 impl Actor for TelemetrySession {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (ping_interval, idle_timeout) = self.liveness;
+        ctx.run_interval(ping_interval, move |session, ctx| {
+            if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
+                session.socket.outbox.abort();
+                ctx.stop();
+            }
+        });
+    }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.socket.outbox.end();

@@ -91,6 +91,11 @@ impl WorkerSession {
             if !self.unblock(ctx) {
                 return;
             }
+            // Answers that it does not read must not pile up; a worker that takes nothing at all is given up as silent.
+            if self.socket.outbox.queued_bytes() > self.registry().settings.worker.outbox_bytes {
+                ctx.wait(tokio::time::sleep(PAUSE * 5).into_actor(self).map(|(), session, ctx| session.read(ctx)));
+                return;
+            }
             let Some(data) = self.socket.receive() else { break };
             let bytes = match data {
                 Data::Binary(bytes) if wire::is_telemetry(&bytes) => continue,
@@ -296,7 +301,7 @@ impl WorkerSession {
         }
     }
 
-    fn answers(&mut self, answers: Vec<Answer>, ctx: &mut Context<Self>) {
+    fn answers(&self, answers: Vec<Answer>) {
         for Answer { invocation_id, function_id, mut outcome, trace } in answers {
             if let Ok(output) = &outcome
                 && output.size() > MAX_RESULT_BYTES
@@ -305,12 +310,8 @@ impl WorkerSession {
                 outcome = Err(CallError::new(error::PAYLOAD_TOO_LARGE, text));
             }
             let frame: Encoded = wire::invocation_result(&invocation_id, &function_id, &outcome, &trace);
-            if !self.socket.outbox.push(&frame.frames()) {
-                // It called, so it must read; leaving results out would make it wait for ever.
-                tracing::warn!(worker = %self.me.id, bytes = self.socket.outbox.queued_bytes(), "worker does not read its results; closing");
-                self.end();
-                return ctx.stop();
-            }
+            // Whatever waits already: a worker that called gets its answers, and is not read on while too many of them wait.
+            self.socket.outbox.push_always(frame.frames());
         }
     }
 
@@ -369,6 +370,7 @@ impl Actor for WorkerSession {
             if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
                 tracing::warn!(worker = %session.me.id, "worker did not answer pings; closing");
                 session.end();
+                session.socket.outbox.abort();
                 ctx.stop();
             }
         });
@@ -405,7 +407,7 @@ impl Handler<ToWorker> for WorkerSession {
     fn handle(&mut self, message: ToWorker, ctx: &mut Self::Context) {
         match message {
             ToWorker::Invoke(call) => self.invoke(call),
-            ToWorker::Answers(answers) => self.answers(answers, ctx),
+            ToWorker::Answers(answers) => self.answers(answers),
             ToWorker::Push(frame) => self.send(frame),
             ToWorker::Evict(done) => {
                 self.end();

@@ -141,7 +141,7 @@ impl Ledger {
             }
             Op::Update { key, ops, .. } => {
                 let old = self.get(&key).map_err(failed)?;
-                let (new, errors) = self.updated(old.as_ref(), &ops)?;
+                let (new, errors) = updated(old.as_ref(), &ops, self.max_value_bytes)?;
                 self.put(key, old.clone(), new.clone(), true).map_err(failed)?;
                 Ok(Output::Written { old, new: Some(new), errors })
             }
@@ -158,35 +158,6 @@ impl Ledger {
             }
             Op::ListAll => self.adapter.list_all().map(|streams| Output::Value(streams_json(&streams))).map_err(failed),
         }
-    }
-
-    /// The result of update operations on a value, and their errors if any failed.
-    ///
-    /// # Errors
-    /// `STREAM_UPDATE_ERROR` where the value cannot be read as a tree or would grow past the limit.
-    pub fn updated(&self, old: Option<&Json>, ops: &[ops::UpdateOp]) -> Result<(Json, Option<Json>), CallError> {
-        let error = |text: String| CallError::new("STREAM_UPDATE_ERROR", text);
-        let current = match old {
-            None => None,
-            Some(json) => Some(
-                json.to_value()
-                    .ok_or_else(|| error("the stored value is nested too deeply or holds a lone surrogate; set it anew".into()))?,
-            ),
-        };
-        let updated = ops::apply(current, ops);
-        let new = Json::from_value(&updated.value);
-        if new.as_bytes().len() > self.max_value_bytes {
-            return Err(error(format!(
-                "the value would have {} bytes; the limit is {} (`max_value_bytes`)",
-                new.as_bytes().len(),
-                self.max_value_bytes
-            )));
-        }
-        if crate::json::depth(new.as_bytes()) > crate::json::MAX_DEPTH {
-            return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));
-        }
-        let errors = if updated.errors.is_empty() { None } else { Json::of(&updated.errors) };
-        Ok((new, errors))
     }
 
     /// The value of an item as the batch leaves it.
@@ -323,6 +294,34 @@ impl Ledger {
         });
         self.forget_above = HEADS_KEPT.max(2 * self.heads.len());
     }
+}
+
+/// The result of update operations on a value, and their errors if any failed.
+///
+/// # Errors
+/// `STREAM_UPDATE_ERROR` where the value cannot be read as a tree or would grow past the limit.
+pub fn updated(old: Option<&Json>, ops: &[ops::UpdateOp], max_value_bytes: usize) -> Result<(Json, Option<Json>), CallError> {
+    let error = |text: String| CallError::new("STREAM_UPDATE_ERROR", text);
+    let current = match old {
+        None => None,
+        Some(json) => Some(
+            json.to_value().ok_or_else(|| error("the stored value is nested too deeply or holds a lone surrogate; set it anew".into()))?,
+        ),
+    };
+    let updated = ops::apply(current, ops);
+    let new = Json::from_value(&updated.value);
+    if new.as_bytes().len() > max_value_bytes {
+        return Err(error(format!(
+            "the value would have {} bytes; the limit is {} (`max_value_bytes`)",
+            new.as_bytes().len(),
+            max_value_bytes
+        )));
+    }
+    if crate::json::depth(new.as_bytes()) > crate::json::MAX_DEPTH {
+        return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));
+    }
+    let errors = if updated.errors.is_empty() { None } else { Json::of(&updated.errors) };
+    Ok((new, errors))
 }
 
 fn names_json(names: &[Name]) -> Json {

@@ -33,7 +33,7 @@ use input::Op;
 use interest::{Interest, LinkId};
 use lanes::{Lane, Share, Ticket};
 use ledger::Ledger;
-use overridden::{Call, Ended, Route};
+use overridden::{Call, Done, Ended, Route};
 
 /// Messages that may wait for the store.
 pub const MAILBOX: usize = 4_096;
@@ -116,7 +116,7 @@ pub struct Store {
     news_to: Recipient<News>,
     retry_due: bool,
     lagging: Vec<(GroupKey, LinkId)>,
-    sentinel: Sentinel,
+    _sentinel: Sentinel,
 }
 
 impl Store {
@@ -135,7 +135,7 @@ impl Store {
             news_to,
             retry_due: false,
             lagging: Vec::new(),
-            sentinel,
+            _sentinel: sentinel,
         }
     }
 
@@ -184,10 +184,6 @@ impl Actor for Store {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
     }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.sentinel.disarm();
-    }
 }
 
 impl Handler<Submit> for Store {
@@ -208,6 +204,14 @@ impl Handler<Flush> for Store {
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
         self.flush_due = false;
         self.flush(ctx);
+    }
+}
+
+impl Handler<Done> for Store {
+    type Result = ();
+
+    fn handle(&mut self, done: Done, ctx: &mut Self::Context) {
+        self.done(done, ctx);
     }
 }
 

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{AsyncContext, Context, Message};
 
 use super::input::Op;
-use super::lanes::{Share, Ticket};
+use super::lanes::{Lane, Share, Ticket};
+use super::ledger;
 use super::overrides::{self, Answered};
 use super::{Store, TakeSnapshot};
 use crate::change::Snapshot;
 use crate::error::{self, CallError, Outcome, Output};
-use crate::functions::ReplyTo;
-use crate::functions::table::Override;
+use crate::functions::table::{Override, Overrides};
+use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
+use crate::ops::UpdateOp;
 
 /// Calls that may wait in the lane of one group.
 const LANE: usize = 1_024;
@@ -31,6 +33,14 @@ pub(super) enum Ended {
     /// The call was no override's after all: it is applied when its turn comes.
     Own(Op, ReplyTo),
     Snapshot(TakeSnapshot, Result<Parts, CallError>),
+}
+
+/// A call to an override has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Done {
+    lane: Option<(GroupKey, Ticket)>,
+    ended: Ended,
 }
 
 /// The way of a call.
@@ -52,17 +62,24 @@ pub(super) fn route(store: &Store, op: &Op, reply: &ReplyTo) -> Route {
     let Some(group) = op.group().filter(|group| store.has_lane(group)) else { return Route::Own };
     let overrides = store.registry.overrides(group.stream());
     let with = overrides::of(op).filter(|with| overrides.has(*with));
-    if !op.is_read() {
+    let now = with.map_or(Route::Own, Route::Call);
+    // A handler may call its own group while the lane waits for that handler. It cannot be told from the worker's other calls, so only
+    // what would wait for ever goes ahead: reads while an exclusive call is under way, and events that are waited for.
+    let inside =
+        reply.caller().is_some_and(|caller| overrides.iter().any(|op| store.registry.owner_of(&op.id(group.stream())) == Some(caller)));
+    let exclusive = store.lanes.get(group).is_some_and(Lane::is_exclusive);
+    if inside && (matches!(op, Op::Send { .. }) || (op.is_read() && exclusive)) {
+        return now;
+    }
+    let share = match op {
         // An update that is put together from other calls must not overlap with them.
-        let together = matches!(op, Op::Update { .. }) && with.is_none();
-        return Route::Lane(group.clone(), if together { Share::Exclusive } else { Share::Ordered });
-    }
-    match with {
-        // An override that reads its own group while an exclusive call waits for it must not wait for that call.
-        Some(with) if reply.caller().is_some() && store.registry.owner_of(&with.id(group.stream())) == reply.caller() => Route::Call(with),
-        // A read goes where the writes before it went, and those reach the worker in order.
-        _ => Route::Lane(group.clone(), Share::Free),
-    }
+        Op::Update { .. } if with.is_none() => Share::Exclusive,
+        Op::Set { key, .. } | Op::Delete { key } | Op::Update { key, .. } => Share::Write(key.item.clone()),
+        Op::Get { key } => Share::Read(Some(key.item.clone())),
+        Op::List { .. } => Share::Read(None),
+        _ => Share::Ordered,
+    };
+    Route::Lane(group.clone(), share)
 }
 
 type Parts = (Option<Vec<(Name, Json)>>, Vec<(Name, Option<Json>)>);
@@ -75,12 +92,12 @@ impl Store {
 
     /// Calls an override outside all lanes.
     pub(super) fn call_override(&mut self, with: Override, op: Op, reply: ReplyTo, ctx: &mut Context<Self>) {
-        let registry = self.registry.clone();
-        let future = async move { (overrides::call(registry, with, &op).await, op, reply) };
-        ctx.spawn(future.into_actor(self).map(|(result, op, reply), store, ctx| {
-            let outcome = result.and_then(|answered| store.record(&op, answered));
-            store.answer(reply, outcome, op.error_code(), ctx);
-        }));
+        let (registry, store) = (self.registry.clone(), ctx.address());
+        // Not a future of this actor: actix polls all of those whenever one of them wakes.
+        actix::spawn(async move {
+            let result = overrides::call(registry, with, &op).await;
+            store.do_send(Done { lane: None, ended: Ended::Op(op, reply, result) });
+        });
     }
 
     pub(super) fn enqueue(&mut self, group: &GroupKey, share: Share, call: Call, ctx: &mut Context<Self>) {
@@ -89,9 +106,7 @@ impl Store {
             let error = CallError::new(error::OVERLOADED, format!("{LANE} calls wait for the overrides of this stream; call again later"));
             match call {
                 Call::Op(_, reply) => reply.send(Err(error)),
-                Call::Snapshot(request) => {
-                    self.interest.send(&request.group, request.link, Feed::Snapshot { request: request.request, result: Err(error) });
-                }
+                Call::Snapshot(request) => self.send_snapshot(&request, Err(error)),
             }
             return;
         }
@@ -118,56 +133,26 @@ impl Store {
 
     fn start(&mut self, group: &GroupKey, ticket: Ticket, call: Call, ctx: &mut Context<Self>) {
         let overrides = self.registry.overrides(group.stream());
-        let registry = self.registry.clone();
-        let group = group.clone();
-        let ended = move |ended: Ended, store: &mut Self, ctx: &mut Context<Self>| {
-            if let Some(lane) = store.lanes.get_mut(&group) {
-                lane.done(ticket, ended);
-            }
-            store.run_lane(&group, ctx);
-        };
+        let (registry, store, lane) = (self.registry.clone(), ctx.address(), Some((group.clone(), ticket)));
         match call {
             Call::Op(op, reply) => match overrides::of(&op).filter(|with| overrides.has(*with)) {
-                Some(with) => {
-                    let future = async move {
-                        let result = overrides::call(registry, with, &op).await;
-                        Ended::Op(op, reply, result)
-                    };
-                    ctx.spawn(future.into_actor(self).map(ended));
-                }
+                Some(with) => drop(actix::spawn(async move {
+                    let result = overrides::call(registry, with, &op).await;
+                    store.do_send(Done { lane, ended: Ended::Op(op, reply, result) });
+                })),
                 None => match op {
                     Op::Update { key, ops, raw } if overrides.has(Override::Get) || overrides.has(Override::Set) => {
-                        let stored = self.ledger.get(&key);
-                        let future = async move {
-                            let old = if overrides.has(Override::Get) {
-                                overrides::get(&registry, &key).await
-                            } else {
-                                stored.map_err(|error| CallError::new("STREAM_UPDATE_ERROR", error.to_string()))
-                            };
-                            (old, registry, key, ops, raw, reply)
-                        };
-                        let update = future.into_actor(self).then(move |(old, registry, key, ops, raw, reply), store: &mut Self, _| {
-                            let updated = old.and_then(|old| Ok((store.ledger.updated(old.as_ref(), &ops)?, old)));
-                            let future = async move {
-                                let result = match updated {
-                                    Err(error) => Err(error),
-                                    Ok(((new, errors), old)) if overrides.has(Override::Set) => {
-                                        let set = Op::Set { key: key.clone(), data: new };
-                                        overrides::call(registry, Override::Set, &set).await.map(|answered| match answered {
-                                            Answered::Written { new, .. } => Answered::Written { old, new, errors },
-                                            other => other,
-                                        })
-                                    }
-                                    // Only `get` is the worker's: the result is the adapter's to keep.
-                                    Ok(((new, _), _)) => return Ended::Own(Op::Set { key, data: new }, reply),
-                                };
-                                Ended::Op(Op::Update { key, ops, raw }, reply, result)
-                            };
-                            future.into_actor(store)
-                        });
-                        ctx.spawn(update.map(ended));
+                        let stored = self.ledger.get(&key).map_err(|error| CallError::new("STREAM_UPDATE_ERROR", error.to_string()));
+                        drop(actix::spawn(async move {
+                            let ended = update(&registry, overrides, stored, key, ops, raw, reply).await;
+                            store.do_send(Done { lane, ended });
+                        }));
                     }
-                    op => ended(Ended::Own(op, reply), self, ctx),
+                    op => {
+                        if let Some(lane) = self.lanes.get_mut(group) {
+                            lane.done(ticket, Ended::Own(op, reply));
+                        }
+                    }
                 },
             },
             Call::Snapshot(request) => {
@@ -176,28 +161,22 @@ impl Store {
                     self.flush(ctx);
                 }
                 let own = self.ledger.snapshot(&request.group, request.whole, &request.items);
-                let future = async move {
-                    let parts = async {
-                        let own = own.map_err(|error| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string()))?;
-                        let whole = if request.whole && overrides.has(Override::List) {
-                            Some(overrides::list_group(&registry, &request.group).await?)
-                        } else {
-                            own.whole
-                        };
-                        let mut items = own.items;
-                        if overrides.has(Override::Get) {
-                            for (item, value) in &mut items {
-                                *value = overrides::get(&registry, &ItemKey { group: request.group.clone(), item: item.clone() }).await?;
-                            }
-                        }
-                        Ok((whole, items))
-                    };
-                    let parts = parts.await;
-                    Ended::Snapshot(request, parts)
-                };
-                ctx.spawn(future.into_actor(self).map(ended));
+                let own = own.map_err(|error| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string()));
+                drop(actix::spawn(async move {
+                    let parts = snapshot(&registry, overrides, &request, own).await;
+                    store.do_send(Done { lane, ended: Ended::Snapshot(request, parts) });
+                }));
             }
         }
+    }
+
+    /// A call has ended; what waited for it goes on.
+    pub(super) fn done(&mut self, Done { lane, ended }: Done, ctx: &mut Context<Self>) {
+        let Some((group, ticket)) = lane else { return self.finish(ended, ctx) };
+        if let Some(lane) = self.lanes.get_mut(&group) {
+            lane.done(ticket, ended);
+        }
+        self.run_lane(&group, ctx);
     }
 
     fn finish(&mut self, ended: Ended, ctx: &mut Context<Self>) {
@@ -251,4 +230,51 @@ impl Store {
             self.lagging.push((request.group.clone(), request.link));
         }
     }
+}
+
+/// Update operations by way of the overrides of get and set.
+async fn update(
+    registry: &Arc<Registry>,
+    overrides: Overrides,
+    stored: Result<Option<Json>, CallError>,
+    key: ItemKey,
+    ops: Vec<UpdateOp>,
+    raw: Json,
+    reply: ReplyTo,
+) -> Ended {
+    let old = if overrides.has(Override::Get) { overrides::get(registry, &key).await } else { stored };
+    let limit = registry.settings.stream.max_value_bytes;
+    let updated = old.and_then(|old| Ok((ledger::updated(old.as_ref(), &ops, limit)?, old)));
+    let result = match updated {
+        Err(error) => Err(error),
+        Ok(((new, errors), old)) if overrides.has(Override::Set) => {
+            let set = Op::Set { key: key.clone(), data: new };
+            overrides::call(registry.clone(), Override::Set, &set).await.map(|answered| match answered {
+                Answered::Written { new, .. } => Answered::Written { old, new, errors },
+                other => other,
+            })
+        }
+        // Only `get` is the worker's: the result is the adapter's to keep.
+        Ok(((new, _), _)) => return Ended::Own(Op::Set { key, data: new }, reply),
+    };
+    Ended::Op(Op::Update { key, ops, raw }, reply, result)
+}
+
+/// The state of a group, with the parts that a worker keeps asked for.
+async fn snapshot(
+    registry: &Arc<Registry>,
+    overrides: Overrides,
+    request: &TakeSnapshot,
+    own: Result<Snapshot, CallError>,
+) -> Result<Parts, CallError> {
+    let Snapshot { mut whole, mut items, .. } = own?;
+    if request.whole && overrides.has(Override::List) {
+        whole = Some(overrides::list_group(registry, &request.group).await?);
+    }
+    if overrides.has(Override::Get) {
+        for (item, value) in &mut items {
+            *value = overrides::get(registry, &ItemKey { group: request.group.clone(), item: item.clone() }).await?;
+        }
+    }
+    Ok((whole, items))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::BufMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -11,6 +12,7 @@ use crate::functions::table::Override;
 use crate::functions::{Registry, value_or_null};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::{Json, object, present};
+use crate::wire::put_string;
 
 /// The override that serves an operation, if its stream has one for it.
 #[must_use]
@@ -99,8 +101,7 @@ pub async fn list_group(registry: &Arc<Registry>, group: &GroupKey) -> Result<Ve
     Ok(list(&json)?.into_iter().map(|value| (Name::from(""), value)).collect())
 }
 
-async fn invoke(registry: &Arc<Registry>, with: Override, stream: &str, input: serde_json::Map<String, serde_json::Value>) -> Outcome {
-    let data = Json::from_value(&serde_json::Value::Object(input));
+async fn invoke(registry: &Arc<Registry>, with: Override, stream: &str, data: Json) -> Outcome {
     registry.call(&with.id(stream), data, registry.settings.stream.join_timeout).await
 }
 
@@ -136,32 +137,30 @@ fn pair(json: &Json) -> Result<Pair, CallError> {
     Ok((shape.old_value.map(Json::copy), shape.new_value.map(Json::copy), shape.errors.map(Json::copy)))
 }
 
-/// The declared keys of the call and nothing else. An update's operations are passed on by the store as they came.
-fn input(op: &Op) -> (&str, serde_json::Map<String, serde_json::Value>) {
-    let mut input = serde_json::Map::new();
-    let mut put = |key: &str, value: serde_json::Value| input.insert(key.to_owned(), value);
+/// The stream, and the declared keys of the call and nothing else; values go as they came.
+fn input(op: &Op) -> (&str, Json) {
     let stream = match op {
         Op::ListGroups { stream } => stream.as_str(),
         other => other.group().map_or("", GroupKey::stream),
     };
-    put("stream_name", stream.into());
+    let mut out = b"{\"stream_name\":".to_vec();
+    put_string(&mut out, stream);
     if let Some(group) = op.group() {
-        put("group_id", group.group().into());
+        out.put_slice(b",\"group_id\":");
+        put_string(&mut out, group.group());
     }
-    match op {
-        Op::Set { key, .. } | Op::Get { key } | Op::Delete { key } | Op::Update { key, .. } => {
-            put("item_id", key.item.as_str().into());
-        }
-        _ => {}
+    if let Op::Set { key, .. } | Op::Get { key } | Op::Delete { key } | Op::Update { key, .. } = op {
+        out.put_slice(b",\"item_id\":");
+        put_string(&mut out, key.item.as_str());
     }
-    match op {
-        Op::Set { data, .. } => {
-            put("data", data.to_value().unwrap_or_default());
-        }
-        Op::Update { raw, .. } => {
-            put("ops", raw.to_value().unwrap_or_default());
-        }
-        _ => {}
+    if let Op::Set { data, .. } = op {
+        out.put_slice(b",\"data\":");
+        out.put_slice(data.as_bytes());
     }
-    (stream, input)
+    if let Op::Update { raw, .. } = op {
+        out.put_slice(b",\"ops\":");
+        out.put_slice(raw.as_bytes());
+    }
+    out.put_u8(b'}');
+    (stream, Json::assembled(out))
 }

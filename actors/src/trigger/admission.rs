@@ -133,7 +133,8 @@ pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<
 /// Whether a handler's result is an object with `"unauthorized": true`.
 #[must_use]
 pub fn refuses(result: &Json) -> bool {
-    result.to_value().is_some_and(|value| value.get("unauthorized") == Some(&serde_json::Value::Bool(true)))
+    // What cannot be read (a lone surrogate, a number out of range) may say anything, so it refuses.
+    result.to_value().is_none_or(|value| value.get("unauthorized") == Some(&serde_json::Value::Bool(true)))
 }
 
 #[cfg(test)]
@@ -166,6 +167,9 @@ mod tests {
             (json!(null), false),
         ] {
             assert_eq!(refuses(&Json::from_value(&result)), expected, "{result}");
+        }
+        for unreadable in [r#"{"unauthorized":true,"reason":"cut \ud83d"}"#, r#"{"unauthorized":true,"n":1e999}"#] {
+            assert!(refuses(&Json::assembled(unreadable)), "{unreadable}");
         }
     }
 

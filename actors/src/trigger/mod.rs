@@ -4,7 +4,7 @@
 //! - *Receives* [`News`] from the store, [`Admit`] and [`Left`] from sessions, [`Notice`] from workers' sessions.
 //! - *Sends* calls to workers by way of the registry, verdicts to sessions.
 //! - *Bounded by* [`MAILBOX`] batches from the store, and per trigger by [`queue::WINDOW`] calls under way and [`queue::WAITING`] events;
-//!   what comes on top is dropped, counted and logged.
+//!   what comes on top is dropped, counted and logged. Leaves are never dropped: there are no more of them than subscriptions.
 
 pub mod admission;
 pub mod config;
@@ -15,8 +15,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::change::Change;
 use crate::error::Output;
@@ -31,6 +32,8 @@ use table::Binding;
 
 /// Batches that may wait for the dispatcher.
 pub const MAILBOX: usize = 1_024;
+/// Joins that are asked about at a time; the others wait their turn.
+const ADMISSIONS: usize = 1_000;
 /// How long changes of the set of functions are gathered before they are told.
 const GATHER: Duration = Duration::from_millis(100);
 /// How soon a trigger is tried again whose worker has too much under way.
@@ -72,6 +75,14 @@ pub fn is_false(output: &Output) -> bool {
     matches!(output, Output::Value(json) if json.as_bytes() == b"false")
 }
 
+/// A handler (no answer) or a condition of a trigger has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ended {
+    binding: Arc<Binding>,
+    answer: Option<(queue::Ticket, bool)>,
+}
+
 struct Trigger {
     binding: Arc<Binding>,
     condition: Option<Box<str>>,
@@ -88,21 +99,33 @@ pub struct Triggers {
     active: HashMap<Box<str>, Trigger>,
     functions: HashSet<Box<str>>,
     gathering: bool,
-    sentinel: Sentinel,
+    /// How many joins may be asked about at a time.
+    admissions: Arc<Semaphore>,
+    _sentinel: Sentinel,
 }
 
 impl Triggers {
     /// A dispatcher without triggers.
     #[must_use]
     pub fn new(registry: Arc<Registry>, sentinel: Sentinel) -> Self {
-        Self { registry, streams: HashMap::new(), active: HashMap::new(), functions: HashSet::new(), gathering: false, sentinel }
+        // Half of what a worker takes, so that joins alone never fill it.
+        let admissions = Arc::new(Semaphore::new((registry.settings.worker.max_invocations / 2).clamp(1, ADMISSIONS)));
+        Self {
+            registry,
+            streams: HashMap::new(),
+            active: HashMap::new(),
+            functions: HashSet::new(),
+            gathering: false,
+            admissions,
+            _sentinel: sentinel,
+        }
     }
 
     fn offer(&mut self, binding: &Arc<Binding>, condition: Option<&str>, payload: Json, ctx: &mut Context<Self>) {
         let new = || Trigger {
             binding: binding.clone(),
             condition: condition.map(Into::into),
-            queue: Queue::new(condition.is_some()),
+            queue: Queue::new(condition.is_some(), !matches!(binding.kind, Kind::Leave(_))),
             retry_due: false,
         };
         let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
@@ -136,50 +159,32 @@ impl Triggers {
             let Some(step) = trigger.queue.step() else { return };
             let registry = self.registry.clone();
             let binding = trigger.binding.clone();
+            // Not futures of this actor: actix polls all of those whenever one of them wakes.
+            let dispatcher = ctx.address();
             match step {
                 Step::Call(payload) => {
                     let limit = self.registry.settings.worker.invocation_timeout;
-                    let called = binding.clone();
-                    let call = async move { registry.call(&called.function_id, payload, limit).await };
-                    ctx.spawn(call.into_actor(self).map(move |outcome, triggers, ctx| {
-                        if let Err(error) = outcome {
+                    actix::spawn(async move {
+                        if let Err(error) = registry.call(&binding.function_id, payload, limit).await {
                             tracing::warn!(trigger = %binding.id, function = %binding.function_id, code = %error.code, %error, "trigger handler failed");
                         }
-                        triggers.resume(&binding, ctx, Queue::done);
-                    }));
+                        dispatcher.do_send(Ended { binding, answer: None });
+                    });
                 }
                 Step::Ask(ticket, payload) => {
                     let Some(condition) = trigger.condition.clone() else { return };
                     let limit = self.registry.settings.stream.join_timeout;
-                    let call = async move {
-                        let outcome = registry.call(&condition, payload, limit).await;
-                        (outcome, condition)
-                    };
-                    ctx.spawn(call.into_actor(self).map(move |(outcome, condition), triggers, ctx| {
-                        let passed = match outcome {
+                    actix::spawn(async move {
+                        let passed = match registry.call(&condition, payload, limit).await {
                             Ok(output) => !is_false(&output),
                             Err(error) => {
                                 tracing::warn!(trigger = %binding.id, function = %condition, code = %error.code, %error, "condition failed; handler skipped");
                                 false
                             }
                         };
-                        triggers.resume(&binding, ctx, |queue| queue.answer(ticket, passed));
-                    }));
+                        dispatcher.do_send(Ended { binding, answer: Some((ticket, passed)) });
+                    });
                 }
-            }
-        }
-    }
-
-    /// Goes on with a trigger after a call of it ended, unless it was replaced or removed meanwhile.
-    fn resume(&mut self, binding: &Arc<Binding>, ctx: &mut Context<Self>, record: impl FnOnce(&mut Queue)) {
-        if let Some(trigger) = self.active.get_mut(&binding.id)
-            && Arc::ptr_eq(&trigger.binding, binding)
-        {
-            record(&mut trigger.queue);
-            if trigger.queue.is_idle() {
-                self.active.remove(&binding.id);
-            } else {
-                self.pump(&binding.id.clone(), ctx);
             }
         }
     }
@@ -209,10 +214,6 @@ impl Actor for Triggers {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-    }
-
-    fn stopped(&mut self, _: &mut Self::Context) {
-        self.sentinel.disarm();
     }
 }
 
@@ -256,22 +257,40 @@ impl Handler<News> for Triggers {
     }
 }
 
+impl Handler<Ended> for Triggers {
+    type Result = ();
+
+    fn handle(&mut self, Ended { binding, answer }: Ended, ctx: &mut Self::Context) {
+        // A trigger that was replaced or removed meanwhile has nothing to go on with.
+        let Some(trigger) = self.active.get_mut(&binding.id).filter(|trigger| Arc::ptr_eq(&trigger.binding, &binding)) else { return };
+        match answer {
+            Some((ticket, passed)) => trigger.queue.answer(ticket, passed),
+            None => trigger.queue.done(),
+        }
+        if trigger.queue.is_idle() {
+            self.active.remove(&binding.id);
+        } else {
+            self.pump(&binding.id, ctx);
+        }
+    }
+}
+
 impl Handler<Admit> for Triggers {
     type Result = ();
 
     fn handle(&mut self, Admit { membership, triggers, admission, reply }: Admit, ctx: &mut Self::Context) {
-        let registry = self.registry.clone();
-        let asked = async move {
+        let (registry, turn, dispatcher) = (self.registry.clone(), self.admissions.clone(), ctx.address());
+        actix::spawn(async move {
+            // A wave of clients waits its turn here, in order, and is not refused because a worker is busy with the others.
+            let turn = turn.acquire().await;
             let verdict = admission::ask(&registry, &membership, &triggers).await;
-            (verdict, membership)
-        };
-        ctx.spawn(asked.into_actor(self).map(move |(verdict, membership), triggers, ctx| {
+            drop(turn);
             if verdict == Verdict::Admitted && !admission.admit() {
-                triggers.left(&membership, ctx);
+                dispatcher.do_send(Left(membership));
             }
             // A session that has gone does not wait for it any more.
             let _ = reply.send(verdict);
-        }));
+        });
     }
 }
 

@@ -36,6 +36,7 @@ struct Event {
 #[derive(Debug)]
 pub struct Queue {
     conditional: bool,
+    bounded: bool,
     events: VecDeque<Event>,
     bytes: usize,
     next: Ticket,
@@ -55,16 +56,17 @@ pub enum Step {
 }
 
 impl Queue {
-    /// An empty queue of a trigger with or without a condition.
+    /// An empty queue of a trigger with or without a condition; not bounded where its events are bounded by what they come from.
     #[must_use]
-    pub fn new(conditional: bool) -> Self {
-        Self { conditional, events: VecDeque::new(), bytes: 0, next: 0, in_flight: 0, asked: 0, dropped: 0 }
+    pub fn new(conditional: bool, bounded: bool) -> Self {
+        Self { conditional, bounded, events: VecDeque::new(), bytes: 0, next: 0, in_flight: 0, asked: 0, dropped: 0 }
     }
 
     /// Adds an event; false where too many wait, and it was dropped.
     pub fn push(&mut self, payload: Json) -> bool {
         let size = payload.as_bytes().len();
-        if self.events.len() >= WAITING || (self.bytes + size > WAITING_BYTES && !self.events.is_empty()) {
+        let full = self.events.len() >= WAITING || (self.bytes + size > WAITING_BYTES && !self.events.is_empty());
+        if self.bounded && full {
             self.dropped += 1;
             return false;
         }
@@ -129,7 +131,7 @@ mod tests {
 
     #[test]
     fn events_are_called_in_order_while_the_window_has_room() {
-        let mut queue = Queue::new(false);
+        let mut queue = Queue::new(false, true);
         for n in 0..WINDOW as u64 + 1 {
             assert!(queue.push(payload(n)));
         }
@@ -143,7 +145,7 @@ mod tests {
 
     #[test]
     fn event_waits_for_the_condition_of_the_one_before() {
-        let mut queue = Queue::new(true);
+        let mut queue = Queue::new(true, true);
         for n in 0..3 {
             queue.push(payload(n));
         }
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn event_beyond_the_bound_is_dropped_and_counted() {
-        let mut queue = Queue::new(false);
+        let mut queue = Queue::new(false, true);
         for n in 0..WAITING as u64 {
             assert!(queue.push(payload(n)));
         }

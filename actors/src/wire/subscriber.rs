@@ -138,9 +138,11 @@ impl Address {
     }
 
     /// The answer to a join that was refused.
+    ///
+    /// With timestamp 0: the published item client remembers it, and would drop the `sync` of a later join that carries an older one.
     #[must_use]
-    pub fn unauthorized(&self, timestamp: Millis, item: Option<&Name>) -> Encoded {
-        let mut frame = self.open(timestamp, item, "unauthorized", 0);
+    pub fn unauthorized(&self, item: Option<&Name>) -> Encoded {
+        let mut frame = self.open(0, item, "unauthorized", 0);
         frame.put(b"}}");
         frame.finish()
     }
