@@ -1,1 +1,29 @@
-fn main() {}
+//! End to end: the built server over real sockets, spoken to as published workers and clients speak to it.
+//!
+//! `server`, `worker`, `subscriber` and `raw` are what tests are made of. Every other file is one subject, and every test starts a server
+//! of its own, on free ports, which must be alive and without a panic in its log when the test ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod raw;
+mod server;
+mod subscriber;
+mod worker;
+
+mod auth;
+mod bad_frames;
+mod bad_input;
+mod calls;
+mod functions;
+mod handshake;
+mod join;
+mod leave;
+mod names;
+mod order;
+mod overrides;
+mod owners;
+mod sdk;
+mod subscribe;
+mod trigger_types;
+mod triggers;
+mod update;
+mod workers;

@@ -44,7 +44,7 @@ struct Outbox {
     limit_bytes: usize,
     waker: Option<Waker>,
     ended: bool,
-    /// Pieces of frames that the connection has taken.
+    /// Pieces of frames that the connection has taken while more waited.
     taken: u64,
     drained: Vec<Recipient<Drained>>,
     session: Option<Recipient<Shut>>,
@@ -100,16 +100,14 @@ impl OutboxRef {
         outbox.tell_drained();
     }
 
-    /// Drops what is queued and ends the connection.
-    pub fn abort(&self) {
+    /// Drops what is queued.
+    pub fn clear(&self) {
         let mut outbox = self.0.borrow_mut();
         outbox.frames.clear();
         outbox.bytes = 0;
-        outbox.ended = true;
-        outbox.wake();
     }
 
-    /// Pieces of frames that the connection has taken so far.
+    /// Pieces of frames that the connection has taken so far while more waited: a sign that the client reads.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.0.borrow().taken
@@ -194,7 +192,8 @@ impl Stream for OutboxBody {
                 outbox.frames.push_front(rest);
             }
             outbox.bytes -= frame.len();
-            outbox.taken += 1;
+            // What the kernel takes at once, a ping for instance, says nothing about the client.
+            outbox.taken += u64::from(!outbox.frames.is_empty());
             outbox.tell_drained();
             return Poll::Ready(Some(Ok(frame)));
         }

@@ -106,6 +106,13 @@ impl Socket {
         }
     }
 
+    /// Ends a connection whose peer does not answer, without what still waits for it.
+    pub fn give_up(&mut self) {
+        self.outbox.clear();
+        self.close(CloseCode::Unresponsive);
+        self.outbox.end();
+    }
+
     /// Whether a close frame was sent.
     #[must_use]
     pub fn is_closing(&self) -> bool {

@@ -248,7 +248,7 @@ impl Actor for SubscriberSession {
         ctx.run_interval(ping_interval, move |session, ctx| {
             if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
                 tracing::info!(session = %session.socket.id, "client did not answer pings; closing");
-                session.socket.outbox.abort();
+                session.socket.give_up();
                 ctx.stop();
             }
         });

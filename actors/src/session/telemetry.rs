@@ -34,7 +34,7 @@ impl Actor for TelemetrySession {
         let (ping_interval, idle_timeout) = self.liveness;
         ctx.run_interval(ping_interval, move |session, ctx| {
             if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
-                session.socket.outbox.abort();
+                session.socket.give_up();
                 ctx.stop();
             }
         });

@@ -370,7 +370,7 @@ impl Actor for WorkerSession {
             if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
                 tracing::warn!(worker = %session.me.id, "worker did not answer pings; closing");
                 session.end();
-                session.socket.outbox.abort();
+                session.socket.outbox.clear();
                 ctx.stop();
             }
         });

@@ -1,0 +1,166 @@
+//! A TCP connection that was upgraded by hand, for frames that no WebSocket library sends.
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::server::within;
+
+/// Every frame of these tests is masked with it.
+const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+/// Opcodes with FIN set, as the first byte of a frame.
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8A;
+
+/// One connection.
+pub(crate) struct Raw {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects to `address` and upgrades on `path`.
+    pub(crate) async fn open(address: &str, path: &str) -> Self {
+        let mut raw = Self::connect(address).await;
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        raw.write(request.as_bytes()).await;
+        let head = raw.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert!(head.to_ascii_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
+        raw
+    }
+
+    /// Connects to `address` and says nothing.
+    pub(crate) async fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// The head of the response, without the empty line behind it.
+    pub(crate) async fn head(&mut self) -> String {
+        within("response", async {
+            loop {
+                if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                    let head: Vec<u8> = self.read.drain(..end + 4).collect();
+                    return String::from_utf8(head).unwrap().trim_end().to_owned();
+                }
+                assert!(self.more().await, "the connection ended before the response");
+            }
+        })
+        .await
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        within("room to write", self.stream.write_all(bytes)).await.unwrap();
+    }
+
+    /// Sends a masked frame that begins with `first`: FIN, reserved bits and opcode.
+    pub(crate) async fn frame(&mut self, first: u8, payload: &[u8]) {
+        self.write(&frame(first, payload)).await;
+    }
+
+    /// Reads more bytes; false where the connection has ended.
+    async fn more(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        // A reset is an end like any other.
+        let count = self.stream.read(&mut buffer).await.unwrap_or_default();
+        self.read.extend_from_slice(&buffer[..count]);
+        count > 0
+    }
+
+    /// First byte and payload of the next frame; `None` where the connection ends instead.
+    pub(crate) async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        within("frame", async {
+            loop {
+                if let Some((first, payload, length)) = parse(&self.read) {
+                    self.read.drain(..length);
+                    return Some((first, payload));
+                }
+                if !self.more().await {
+                    return None;
+                }
+            }
+        })
+        .await
+    }
+
+    /// The next frame, which must be text with JSON in it.
+    pub(crate) async fn json(&mut self) -> Value {
+        match self.next().await {
+            Some((TEXT, payload)) => serde_json::from_slice(&payload).unwrap(),
+            other => panic!("expected a text frame, got {other:?}"),
+        }
+    }
+
+    /// The code of the next frame, which must be a close frame; `None` where it has no code.
+    pub(crate) async fn closed(&mut self) -> Option<u16> {
+        match self.next().await {
+            Some((CLOSE, payload)) => payload.first_chunk().map(|code| u16::from_be_bytes(*code)),
+            other => panic!("expected a close frame, got {other:?}"),
+        }
+    }
+
+    /// Waits until the server ends the connection, after nothing but control frames.
+    pub(crate) async fn ended(&mut self) {
+        while let Some((first, payload)) = self.next().await {
+            assert!(first & 0x08 != 0, "expected the end, got {:?}", String::from_utf8_lossy(&payload));
+        }
+    }
+
+    /// Ends this side without a close frame.
+    pub(crate) async fn end(mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+}
+
+/// A masked frame that begins with `first`.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = header(first, payload.len() as u64);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// The header of a masked frame that announces `length` bytes.
+pub(crate) fn header(first: u8, length: u64) -> Vec<u8> {
+    let mut header = vec![first];
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ ..=125), _) => header.push(0x80 | length),
+        (_, Ok(length)) => {
+            header.push(0x80 | 126);
+            header.extend(length.to_be_bytes());
+        }
+        _ => {
+            header.push(0x80 | 127);
+            header.extend(length.to_be_bytes());
+        }
+    }
+    header.extend(MASK);
+    header
+}
+
+/// First byte, payload and whole length of the frame that `bytes` begin with, if all of it is there. A server does not mask.
+fn parse(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
+    let [first, second, rest @ ..] = bytes else { return None };
+    assert!(second & 0x80 == 0, "a server must not mask");
+    let (length, rest) = match second {
+        126 => {
+            let (length, rest) = rest.split_first_chunk()?;
+            (usize::from(u16::from_be_bytes(*length)), rest)
+        }
+        127 => {
+            let (length, rest) = rest.split_first_chunk()?;
+            (usize::try_from(u64::from_be_bytes(*length)).unwrap(), rest)
+        }
+        short => (usize::from(*short), rest),
+    };
+    let payload = rest.get(..length)?.to_vec();
+    Some((*first, payload, bytes.len() - rest.len() + length))
+}

@@ -1,0 +1,170 @@
+//! One server per test: a process of the built binary, its configuration and log in a folder that goes with it.
+
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::{BufRead, BufReader, Lines};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything may take that must happen. Never waited out by a test that passes.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+/// How often a condition is looked at that nobody announces.
+const POLL: Duration = Duration::from_millis(5);
+/// Lines of the log that a failed test shows.
+const LINES: usize = 150;
+
+/// A running server. Dropping it ends the process, and fails the test if it had ended or panicked before.
+pub(crate) struct Server {
+    process: Child,
+    /// Held open: a server must be able to write where it was started from.
+    _stdout: Lines<BufReader<ChildStdout>>,
+    folder: TempDir,
+    workers: String,
+    streams: String,
+}
+
+impl Server {
+    /// A server with the default configuration.
+    pub(crate) fn start() -> Self {
+        Self::with(json!({}))
+    }
+
+    /// A server whose stream module has these keys beside host and port.
+    pub(crate) fn with(stream: Value) -> Self {
+        Self::configured(stream, json!({}))
+    }
+
+    /// A server whose stream and worker modules have these keys beside host and port.
+    pub(crate) fn configured(mut stream: Value, worker: Value) -> Self {
+        let folder = TempDir::with_prefix("weir-e2e-").unwrap();
+        stream["host"] = json!("127.0.0.1");
+        stream["port"] = json!(0);
+        let mut config = json!({
+            "host": "127.0.0.1",
+            "port": 0,
+            "modules": [{"class": "modules::stream::StreamModule"}, {"class": "modules::worker::WorkerModule"}],
+        });
+        config["modules"][0]["config"] = stream;
+        config["modules"][1]["config"] = worker;
+        let file = folder.path().join("config.yaml");
+        // JSON is YAML.
+        fs::write(&file, config.to_string()).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .arg("--config")
+            .arg(&file)
+            .env("RUST_LOG", "debug")
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let stdout = process.stdout.take().unwrap();
+        let mut server = match announced(stdout) {
+            Some((stdout, workers, streams)) => Self { process, _stdout: stdout, folder, workers, streams },
+            None => {
+                let _ = process.kill();
+                let _ = process.wait();
+                panic!("the server did not start:\n{}", fs::read_to_string(folder.path().join("log")).unwrap_or_default());
+            }
+        };
+        assert!(matches!(server.process.try_wait(), Ok(None)), "the server ended at once");
+        server
+    }
+
+    /// `ip:port` of the worker port.
+    pub(crate) fn workers(&self) -> &str {
+        &self.workers
+    }
+
+    /// `ip:port` of the stream port.
+    pub(crate) fn streams(&self) -> &str {
+        &self.streams
+    }
+
+    /// What the server has logged so far.
+    pub(crate) fn log(&self) -> String {
+        // Lossy: the last line may be cut in the middle of a character.
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap()).into_owned()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Waits until the log has a line with `text`.
+    pub(crate) async fn logged(&self, text: &str) {
+        until(&format!("{text:?} in the log"), async || self.log().contains(text)).await;
+    }
+
+    /// Resident memory of the server, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let ended = self.process.try_wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let log = self.log();
+        if thread::panicking() {
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("--- the end of the server's log ---\n{}", lines[lines.len().saturating_sub(LINES)..].join("\n"));
+            return;
+        }
+        assert!(matches!(ended, Ok(None)), "the server has ended by itself: {ended:?}\n{log}");
+        let panic = log.lines().position(|line| line.contains("panicked"));
+        if let Some(line) = panic {
+            let lines: Vec<_> = log.lines().skip(line.saturating_sub(5)).take(20).collect();
+            panic!("the server has panicked:\n{}", lines.join("\n"));
+        }
+    }
+}
+
+type Announced = (Lines<BufReader<ChildStdout>>, String, String);
+
+/// The addresses that the server writes when it listens; `None` if it does not.
+fn announced(stdout: ChildStdout) -> Option<Announced> {
+    let (sender, receiver) = mpsc::channel();
+    // Reading from a pipe has no deadline, so a thread of its own reads.
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        let mut address = |name: &str| {
+            lines.by_ref().map_while(Result::ok).find_map(|line| {
+                let url = line.trim_start().strip_prefix(name)?.trim_start().strip_prefix("ws://")?.to_owned();
+                url.split('/').next().map(str::to_owned)
+            })
+        };
+        let addresses = address("workers").zip(address("streams"));
+        let _ = sender.send(addresses.map(|(workers, streams)| (lines, workers, streams)));
+    });
+    receiver.recv_timeout(DEADLINE).ok().flatten()
+}
+
+/// The output of `future`, which must come within the [`DEADLINE`].
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("no {what} within {DEADLINE:?}"),
+    }
+}
+
+/// Waits for a condition that nobody announces.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    within(what, async {
+        while !condition().await {
+            tokio::time::sleep(POLL).await;
+        }
+    })
+    .await;
+}
