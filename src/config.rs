@@ -16,9 +16,9 @@ mod tests;
 mod wording;
 
 use std::path::Path;
-use std::time::Duration;
 
 pub(crate) use error::ConfigError;
+use weir_actors::settings::{StreamSettings, WorkerSettings};
 
 /// Everything the server can be told. The default is what runs without a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,16 +40,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) host: String,
     /// `port`: 0 takes any free port, where the engine that Weir replaces takes 49134.
     pub(crate) port: u16,
-    /// `max_message_bytes`: the longest message a worker may send.
-    pub(crate) max_message_bytes: usize,
-    /// `outbox_bytes`: what may wait to be sent to one worker.
-    pub(crate) outbox_bytes: usize,
-    /// `invocation_timeout_ms`: how long a function may take to answer.
-    pub(crate) invocation_timeout: Duration,
-    /// `max_invocations`: invocations in flight per worker.
-    pub(crate) max_invocations: usize,
-    /// `max_functions`: functions, triggers and trigger types that one worker may register, each.
-    pub(crate) max_functions: usize,
+    /// What one worker may use; the keys are named as the fields, with their unit.
+    pub(crate) settings: WorkerSettings,
 }
 
 /// The stream listener, its clients and where items are kept.
@@ -59,54 +51,10 @@ pub(crate) struct StreamConfig {
     pub(crate) host: String,
     /// `port`: 0 takes any free port.
     pub(crate) port: u16,
-    /// `auth_function`: id of the function that decides who may connect. Without one, everybody may.
-    pub(crate) auth_function: Option<String>,
-    /// `auth_timeout_ms`: how long the auth function may take; then nobody gets in.
-    pub(crate) auth_timeout: Duration,
-    /// `auth_refusal`: how a client learns that it may not connect.
-    pub(crate) auth_refusal: AuthRefusal,
-    /// `join_failure`: what a join handler that throws, times out or is missing means.
-    pub(crate) join_failure: JoinFailure,
-    /// `join_timeout_ms`: how long each join handler, and each of its conditions, may take.
-    pub(crate) join_timeout: Duration,
     /// `adapter`: where items are kept.
     pub(crate) adapter: AdapterConfig,
-    /// `max_message_bytes`: the longest message a client may send.
-    pub(crate) max_message_bytes: usize,
-    /// `max_subscriptions`: groups that one socket may join.
-    pub(crate) max_subscriptions: usize,
-    /// `max_name_bytes`: the longest name of a stream, group or item.
-    pub(crate) max_name_bytes: usize,
-    /// `max_value_bytes`: the longest item, as JSON. At most [`WorkerConfig::max_message_bytes`].
-    pub(crate) max_value_bytes: usize,
-    /// `outbox_bytes`: what may wait to be sent to one client; a client that takes less than it is sent is resynced.
-    pub(crate) outbox_bytes: usize,
-    /// `ping_interval_ms`: how often a client is pinged.
-    pub(crate) ping_interval: Duration,
-    /// `idle_timeout_ms`: how long a client may be silent. More than [`StreamConfig::ping_interval`].
-    pub(crate) idle_timeout: Duration,
-    /// `max_connections`: sockets of stream clients on this server.
-    pub(crate) max_connections: usize,
-}
-
-/// How a client that may not connect is told (`auth_refusal`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum AuthRefusal {
-    /// `close`: the handshake succeeds, then one `unauthorized` frame and close code 4401 or 4503.
-    #[default]
-    Close,
-    /// `http`: the handshake is answered 401 or 503.
-    Http,
-}
-
-/// What a failing join handler means (`join_failure`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum JoinFailure {
-    /// `refuse`: the client does not join.
-    #[default]
-    Refuse,
-    /// `allow`: the client joins, as with the engine that Weir replaces.
-    Allow,
+    /// Who may connect and what one client may use; the keys are named as the fields, with their unit.
+    pub(crate) settings: StreamSettings,
 }
 
 /// Where items are kept (`adapter`).
@@ -119,38 +67,13 @@ pub(crate) enum AdapterConfig {
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 49134,
-            max_message_bytes: 16 * 1024 * 1024,
-            outbox_bytes: 64 * 1024 * 1024,
-            invocation_timeout: Duration::from_secs(300),
-            max_invocations: 10_000,
-            max_functions: 10_000,
-        }
+        Self { host: "127.0.0.1".to_owned(), port: 49134, settings: WorkerSettings::default() }
     }
 }
 
 impl Default for StreamConfig {
     fn default() -> Self {
-        Self {
-            host: "0.0.0.0".to_owned(),
-            port: 3112,
-            auth_function: None,
-            auth_timeout: Duration::from_secs(5),
-            auth_refusal: AuthRefusal::default(),
-            join_failure: JoinFailure::default(),
-            join_timeout: Duration::from_secs(10),
-            adapter: AdapterConfig::default(),
-            max_message_bytes: 1024 * 1024,
-            max_subscriptions: 1_000,
-            max_name_bytes: 512,
-            max_value_bytes: 16 * 1024 * 1024,
-            outbox_bytes: 1024 * 1024,
-            ping_interval: Duration::from_secs(25),
-            idle_timeout: Duration::from_secs(60),
-            max_connections: 25_000,
-        }
+        Self { host: "0.0.0.0".to_owned(), port: 3112, adapter: AdapterConfig::default(), settings: StreamSettings::default() }
     }
 }
 

@@ -10,11 +10,11 @@ use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use weir_actors::adapter::memory::Memory;
-use weir_actors::settings::{self, Settings, StreamSettings, WorkerSettings};
+use weir_actors::settings::Settings;
 use weir_actors::system::System;
 use weir_actors::ws;
 
-use crate::config::{AdapterConfig, AuthRefusal, Config, JoinFailure};
+use crate::config::{AdapterConfig, Config};
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
@@ -31,7 +31,8 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let streams = listen(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     let addresses = (workers.local_addr()?, streams.local_addr()?);
     let AdapterConfig::InMemory = config.stream.adapter;
-    let system = System::start(settings(&config), Box::new(Memory::new()));
+    let settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
+    let system = System::start(settings, Box::new(Memory::new()));
 
     let registry = system.registry().clone();
     let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
@@ -46,7 +47,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
         .tcp_nodelay(true)
         .on_connect(|connection, _| give_up_on_silence(connection))
-        .max_connections(config.stream.max_connections.saturating_add(1_000))
+        .max_connections(config.stream.settings.max_connections.saturating_add(1_000))
         .disable_signals()
         .listen(streams)?
         .run();
@@ -111,39 +112,5 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     tracing::info!(%workers, %streams, "listening");
     if !workers.ip().is_loopback() {
         tracing::warn!(%workers, "the worker port is open beyond this machine, and whoever reaches it may read, write and serve everything");
-    }
-}
-
-fn settings(config: &Config) -> Settings {
-    let (worker, stream) = (&config.worker, &config.stream);
-    Settings {
-        worker: WorkerSettings {
-            max_message_bytes: worker.max_message_bytes,
-            outbox_bytes: worker.outbox_bytes,
-            invocation_timeout: worker.invocation_timeout,
-            max_invocations: worker.max_invocations,
-            max_functions: worker.max_functions,
-        },
-        stream: StreamSettings {
-            auth_function: stream.auth_function.clone(),
-            auth_timeout: stream.auth_timeout,
-            auth_refusal: match stream.auth_refusal {
-                AuthRefusal::Close => settings::AuthRefusal::Close,
-                AuthRefusal::Http => settings::AuthRefusal::Http,
-            },
-            join_failure: match stream.join_failure {
-                JoinFailure::Refuse => settings::JoinFailure::Refuse,
-                JoinFailure::Allow => settings::JoinFailure::Allow,
-            },
-            join_timeout: stream.join_timeout,
-            max_message_bytes: stream.max_message_bytes,
-            max_subscriptions: stream.max_subscriptions,
-            max_name_bytes: stream.max_name_bytes,
-            max_value_bytes: stream.max_value_bytes,
-            outbox_bytes: stream.outbox_bytes,
-            ping_interval: stream.ping_interval,
-            idle_timeout: stream.idle_timeout,
-            max_connections: stream.max_connections,
-        },
     }
 }

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::expand::Scalar;
-use super::{AdapterConfig, AuthRefusal, JoinFailure, StreamConfig, WorkerConfig};
+use super::{AdapterConfig, StreamConfig, WorkerConfig};
+use weir_actors::settings::{AuthRefusal, JoinFailure};
 
 /// A key of the section `S`.
 pub(super) struct Key<S: 'static> {
@@ -36,31 +37,31 @@ pub(super) const LISTENER: &[Key<WorkerConfig>] = &[key("host", |s| Slot::Host(&
 
 /// Keys of `modules::worker::WorkerModule`.
 pub(super) const WORKER: &[Key<WorkerConfig>] = &[
-    key("max_message_bytes", |s| bytes(&mut s.max_message_bytes)),
-    key("outbox_bytes", |s| bytes(&mut s.outbox_bytes)),
-    key("invocation_timeout_ms", |s| Slot::Millis(&mut s.invocation_timeout)),
-    key("max_invocations", |s| count(&mut s.max_invocations)),
-    key("max_functions", |s| count(&mut s.max_functions)),
+    key("max_message_bytes", |s| bytes(&mut s.settings.max_message_bytes)),
+    key("outbox_bytes", |s| bytes(&mut s.settings.outbox_bytes)),
+    key("invocation_timeout_ms", |s| Slot::Millis(&mut s.settings.invocation_timeout)),
+    key("max_invocations", |s| count(&mut s.settings.max_invocations)),
+    key("max_functions", |s| count(&mut s.settings.max_functions)),
 ];
 
 /// Keys of `modules::stream::StreamModule`.
 pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("host", |s| Slot::Host(&mut s.host)),
     key("port", |s| Slot::Port(&mut s.port)),
-    key("auth_function", |s| Slot::Text(&mut s.auth_function)),
-    key("auth_timeout_ms", |s| Slot::Millis(&mut s.auth_timeout)),
-    key("auth_refusal", |s| Slot::Choice(&mut s.auth_refusal)),
-    key("join_failure", |s| Slot::Choice(&mut s.join_failure)),
-    key("join_timeout_ms", |s| Slot::Millis(&mut s.join_timeout)),
+    key("auth_function", |s| Slot::Text(&mut s.settings.auth_function)),
+    key("auth_timeout_ms", |s| Slot::Millis(&mut s.settings.auth_timeout)),
+    key("auth_refusal", |s| Slot::Choice(&mut s.settings.auth_refusal)),
+    key("join_failure", |s| Slot::Choice(&mut s.settings.join_failure)),
+    key("join_timeout_ms", |s| Slot::Millis(&mut s.settings.join_timeout)),
     key("adapter", |s| Slot::Adapter(&mut s.adapter)),
-    key("max_message_bytes", |s| bytes(&mut s.max_message_bytes)),
-    key("max_subscriptions", |s| count(&mut s.max_subscriptions)),
-    key("max_name_bytes", |s| name_bytes(&mut s.max_name_bytes)),
-    key("max_value_bytes", |s| bytes(&mut s.max_value_bytes)),
-    key("outbox_bytes", |s| bytes(&mut s.outbox_bytes)),
-    key("ping_interval_ms", |s| Slot::Millis(&mut s.ping_interval)),
-    key("idle_timeout_ms", |s| Slot::Millis(&mut s.idle_timeout)),
-    key("max_connections", |s| count(&mut s.max_connections)),
+    key("max_message_bytes", |s| bytes(&mut s.settings.max_message_bytes)),
+    key("max_subscriptions", |s| count(&mut s.settings.max_subscriptions)),
+    key("max_name_bytes", |s| name_bytes(&mut s.settings.max_name_bytes)),
+    key("max_value_bytes", |s| bytes(&mut s.settings.max_value_bytes)),
+    key("outbox_bytes", |s| bytes(&mut s.settings.outbox_bytes)),
+    key("ping_interval_ms", |s| Slot::Millis(&mut s.settings.ping_interval)),
+    key("idle_timeout_ms", |s| Slot::Millis(&mut s.settings.idle_timeout)),
+    key("max_connections", |s| count(&mut s.settings.max_connections)),
 ];
 
 /// Keys of the adapter `modules::stream::adapters::KvStore`.

@@ -218,6 +218,7 @@ const CLASS_NAME: &str = "the name of a class, such as modules::stream::StreamMo
 /// Checks what no key can check alone.
 fn compare(stream: &StreamConfig, stream_at: &str, worker: &WorkerConfig, worker_at: &str) -> Result<(), ConfigError> {
     let conflict = |key: &str, reason| Err(ConfigError::Conflict { key: format!("{stream_at}.{key}"), reason });
+    let (stream, worker) = (&stream.settings, &worker.settings);
     if stream.idle_timeout <= stream.ping_interval {
         let (idle, ping) = (stream.idle_timeout.as_millis(), stream.ping_interval.as_millis());
         return conflict("idle_timeout_ms", format!("{idle} must be more than ping_interval_ms ({ping}); raise one or lower the other"));

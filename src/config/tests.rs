@@ -10,6 +10,7 @@ mod refusal;
 use std::time::Duration;
 
 use super::*;
+use weir_actors::settings::{AuthRefusal, JoinFailure};
 
 /// Loads `text` with the variables `env`.
 fn load_with(text: impl AsRef<[u8]>, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -55,7 +56,7 @@ fn mapping_with_port_and_modules_is_read() {
     );
     assert_eq!((config.worker.host.as_str(), config.worker.port), ("0.0.0.0", 5000));
     assert_eq!((config.stream.host.as_str(), config.stream.port), ("0.0.0.0", 4000));
-    assert_eq!(config.stream.auth_function.as_deref(), Some("my::auth"));
+    assert_eq!(config.stream.settings.auth_function.as_deref(), Some("my::auth"));
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
@@ -87,20 +88,22 @@ fn every_key_of_the_stream_module_reaches_its_field() {
     let expected = StreamConfig {
         host: "localhost".to_owned(),
         port: 0,
-        auth_function: Some("a".to_owned()),
-        auth_timeout: Duration::from_millis(1),
-        auth_refusal: AuthRefusal::Http,
-        join_failure: JoinFailure::Allow,
-        join_timeout: Duration::from_millis(2),
         adapter: AdapterConfig::InMemory,
-        max_message_bytes: 1024,
-        max_subscriptions: 3,
-        max_name_bytes: 4,
-        max_value_bytes: 1025,
-        outbox_bytes: 1026,
-        ping_interval: Duration::from_millis(5),
-        idle_timeout: Duration::from_millis(6),
-        max_connections: 7,
+        settings: StreamSettings {
+            auth_function: Some("a".to_owned()),
+            auth_timeout: Duration::from_millis(1),
+            auth_refusal: AuthRefusal::Http,
+            join_failure: JoinFailure::Allow,
+            join_timeout: Duration::from_millis(2),
+            max_message_bytes: 1024,
+            max_subscriptions: 3,
+            max_name_bytes: 4,
+            max_value_bytes: 1025,
+            outbox_bytes: 1026,
+            ping_interval: Duration::from_millis(5),
+            idle_timeout: Duration::from_millis(6),
+            max_connections: 7,
+        },
     };
     assert_eq!(config.stream, expected);
 }
@@ -113,11 +116,13 @@ fn every_key_of_the_worker_module_reaches_its_field() {
     let expected = WorkerConfig {
         host: "::1".to_owned(),
         port: 1,
-        max_message_bytes: 16_777_217,
-        outbox_bytes: 1024,
-        invocation_timeout: Duration::from_millis(2),
-        max_invocations: 3,
-        max_functions: 4,
+        settings: WorkerSettings {
+            max_message_bytes: 16_777_217,
+            outbox_bytes: 1024,
+            invocation_timeout: Duration::from_millis(2),
+            max_invocations: 3,
+            max_functions: 4,
+        },
     };
     assert_eq!(config.worker, expected);
 }

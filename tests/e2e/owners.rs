@@ -134,6 +134,12 @@ async fn built_in_functions_cannot_be_replaced() {
     assert!(caller.result("engine::workers::list", json!({})).await["workers"].is_array());
     assert_eq!(caller.error("engine::mine", json!({})).await.0, "function_not_found");
     assert!(calls.iter().all(Calls::is_empty));
+    let listed = caller.result("engine::functions::list", json!({"include_internal": true})).await;
+    let rows = listed["functions"].as_array().unwrap();
+    for id in ids {
+        let owners: Vec<_> = rows.iter().filter(|row| row["function_id"] == id).map(|row| row["worker_name"].as_str()).collect();
+        assert_eq!(owners, vec![Some("weir"); usize::from(id != "engine::mine")], "{id}");
+    }
 }
 
 #[tokio::test]

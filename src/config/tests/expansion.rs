@@ -5,7 +5,7 @@ use super::*;
 /// What a text value comes to.
 fn resolved(value: &str, env: &[(&str, &str)]) -> Result<String, String> {
     let text = format!("- class: modules::stream::StreamModule\n  config:\n    auth_function: {value}\n");
-    load_with(text, env).map(|config| config.stream.auth_function.unwrap_or_default()).map_err(|error| error.to_string())
+    load_with(text, env).map(|config| config.stream.settings.auth_function.unwrap_or_default()).map_err(|error| error.to_string())
 }
 
 fn port(value: &str, env: &[(&str, &str)]) -> Result<u16, String> {
@@ -95,7 +95,7 @@ fn reference_in_a_comment_or_a_key_is_left_alone() {
 #[test]
 fn empty_variable_leaves_the_default_with_a_warning() {
     let config = load_with(stream("auth_function: ${AUTH}"), &[("AUTH", "")]).unwrap();
-    assert_eq!(config.stream.auth_function, None);
+    assert_eq!(config.stream.settings.auth_function, None);
     assert_eq!(config.warnings, ["modules[0].config.auth_function: environment variable AUTH is empty; the default holds"]);
 }
 

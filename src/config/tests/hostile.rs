@@ -185,8 +185,8 @@ fn tree() -> impl Strategy<Value = String> {
 fn survives(text: &str) -> Result<(), TestCaseError> {
     match load_with(text, &[("A", "x: [${B}")]) {
         Ok(config) => {
-            prop_assert!(config.stream.idle_timeout > config.stream.ping_interval);
-            prop_assert!(config.stream.max_value_bytes <= config.worker.max_message_bytes);
+            prop_assert!(config.stream.settings.idle_timeout > config.stream.settings.ping_interval);
+            prop_assert!(config.stream.settings.max_value_bytes <= config.worker.settings.max_message_bytes);
         }
         Err(error) => {
             let message = error.to_string();
