@@ -23,8 +23,8 @@ run: deps-build
 test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
-	cargo test $(PROFILE) --workspace --tests --exclude weir
-	cargo test $(PROFILE) --package weir --test e2e
+	cargo test $(PROFILE) --workspace --test join_while_writing --test readme
+	cargo test $(PROFILE) --workspace --test e2e
 
 lint: deps-build
 	cargo fmt --all --check
