@@ -24,7 +24,7 @@ test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
 	cargo test $(PROFILE) --workspace --test join_while_writing --test readme
-	cargo test $(PROFILE) --workspace --test e2e
+	cargo test $(PROFILE) --workspace --test e2e -- --test-threads 4
 
 lint: deps-build
 	cargo fmt --all --check

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, until};
 use crate::worker::Worker;
 
 /// A server with a worker that provides and one that consumes.
@@ -81,14 +81,23 @@ async fn binding_goes_to_the_next_provider_with_the_same_id() {
     next.nothing_came().await;
 }
 
+/// Waits until the type `hook` is there with that description; a provider is given some time before it is told of bindings.
+async fn type_is_listed(worker: &Worker, description: &str) {
+    until("the trigger type", async || {
+        let list = worker.result("engine::triggers::list", json!({})).await;
+        list["triggers"].as_array().unwrap().iter().any(|row| row["id"] == "hook" && row["description"] == description)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn older_provider_takes_over_when_the_newest_goes() {
     let (server, mut old, consumer) = start().await;
     provide(&old, "hook");
-    old.settle().await;
+    type_is_listed(&consumer, "fires by hand").await;
     let mut new = Worker::open(&server).await;
-    provide(&new, "hook");
-    new.settle().await;
+    new.send(&json!({"type": "registertriggertype", "id": "hook", "description": "newer"}));
+    type_is_listed(&consumer, "newer").await;
     bind(&consumer, "a");
     assert_eq!(new.next().await, binding("a"));
     old.nothing_came().await;
@@ -212,7 +221,7 @@ async fn built_in_types_cannot_be_provided() {
 async fn types_are_listed_beside_the_triggers() {
     let (_server, provider, consumer) = start().await;
     provide(&provider, "hook");
-    provider.settle().await;
+    type_is_listed(&consumer, "fires by hand").await;
     bind(&consumer, "a");
     let list = consumer.result("engine::triggers::list", json!({})).await;
     let rows = list["triggers"].as_array().unwrap();

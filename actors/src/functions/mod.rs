@@ -291,34 +291,36 @@ impl Registry {
         worker.session.do_send(ToWorker::Invoke(call));
     }
 
-    /// Calls any function, built-in ones included, for somebody who is no worker, and waits for the result.
+    /// Calls any function, built-in ones included, for somebody who is no worker. The call is sent at once, so that calls keep the order in
+    /// which they are made; the future waits for the result.
     ///
     /// # Errors
     /// What the function failed with, or `invocation_timeout`.
-    pub async fn call(&self, function_id: &str, data: Json, timeout: Duration) -> Outcome {
+    pub fn call(&self, function_id: &str, data: Json, timeout: Duration) -> impl Future<Output = Outcome> + use<> {
+        let sent = self.send(function_id, data, timeout);
+        let function_id: Box<str> = function_id.into();
+        async move {
+            match tokio::time::timeout(timeout, sent?).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err(stopped(&function_id)),
+                Err(_) => Err(timed_out(&function_id, timeout)),
+            }
+        }
+    }
+
+    fn send(&self, function_id: &str, data: Json, timeout: Duration) -> Result<oneshot::Receiver<Outcome>, CallError> {
         let (sender, receiver) = oneshot::channel();
         let reply = ReplyTo::Once(sender);
         if function_id.starts_with("engine::") {
             engine::call(self, function_id, None, &data, reply);
-        } else if let Some(parsed) = input::parse(function_id, data.as_bytes(), &self.settings) {
-            match (parsed, self.store()) {
-                (Ok(op), Some(store)) => {
-                    let submit = crate::store::Submit { op, reply };
-                    if store.try_send(submit).is_err() {
-                        return Err(CallError::new(error::OVERLOADED, "the store is behind; call again later"));
-                    }
-                }
-                (Err(error), _) => return Err(error),
-                (Ok(_), None) => return Err(stopped(function_id)),
-            }
+        } else if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
+            let store = self.store().ok_or_else(|| stopped(function_id))?;
+            let behind = |_| CallError::new(error::OVERLOADED, "the store is behind; call again later");
+            store.try_send(crate::store::Submit { op: op?, reply }).map_err(behind)?;
         } else {
             self.invoke(Invoke { function_id: function_id.into(), data, trace: Trace::default(), reply, timeout });
         }
-        match tokio::time::timeout(timeout, receiver).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(stopped(function_id)),
-            Err(_) => Err(timed_out(function_id, timeout)),
-        }
+        Ok(receiver)
     }
 
     /// The connected worker with that id.

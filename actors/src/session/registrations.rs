@@ -63,11 +63,11 @@ impl Registrations {
         }
     }
 
-    /// `registertriggertype`.
+    /// `registertriggertype`. Returns what to [`provide`](Self::provide) a little later.
     ///
     /// # Errors
     /// What to tell the log: the protocol has no answer to it.
-    pub fn trigger_type(&mut self, worker: &Arc<Worker>, message: &Envelope<'_>) -> Result<(), String> {
+    pub fn trigger_type(&mut self, worker: &Arc<Worker>, message: &Envelope<'_>) -> Result<(Box<str>, Provider<Arc<Worker>>), String> {
         let id = message.id.as_deref().filter(|id| !id.is_empty()).ok_or("missing field `id`")?;
         if Kind::is_built_in(id) {
             return Err(format!("trigger type '{id}' is built in and cannot be replaced"));
@@ -75,10 +75,15 @@ impl Registrations {
         self.room(&self.types, id)?;
         self.types.insert(id.into());
         let description = message.description.as_deref().unwrap_or_default().to_owned();
-        let provider = Provider { owner: self.owner, handle: worker.clone(), description };
-        let tell = self.registry.triggers.write().provide(id, provider);
-        pass_on(tell);
-        Ok(())
+        Ok((id.into(), Provider { owner: self.owner, handle: worker.clone(), description }))
+    }
+
+    /// Makes this worker the provider of a type that it has registered, unless it has taken that back, and hands it the bindings.
+    pub fn provide(&self, id: &str, provider: Provider<Arc<Worker>>) {
+        if self.types.contains(id) {
+            let tell = self.registry.triggers.write().provide(id, provider);
+            pass_on(tell);
+        }
     }
 
     /// `unregistertriggertype`.

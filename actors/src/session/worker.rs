@@ -35,6 +35,9 @@ use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
 const PAUSE: Duration = Duration::from_millis(1);
 /// How often calls under way are looked through for those that take too long.
 const TICK: Duration = Duration::from_millis(250);
+/// How long a worker that registers a trigger type has until it is told of bindings. Published Python SDKs (0.25) send the registration
+/// before they note the handler, and drop without a word a binding that comes between the two.
+const PROVIDE_AFTER: Duration = Duration::from_millis(50);
 /// How long a worker that reconnects waits for its old connection to be cleared away.
 const EVICTION: Duration = Duration::from_secs(5);
 /// Longest id of a call that is echoed.
@@ -168,7 +171,9 @@ impl WorkerSession {
                 self.registrations.end_function(id);
                 Ok(())
             }
-            Kind::RegisterTriggerType => self.registrations.trigger_type(&self.me, &message),
+            Kind::RegisterTriggerType => self.registrations.trigger_type(&self.me, &message).map(|(id, provider)| {
+                ctx.run_later(PROVIDE_AFTER, move |session, _| session.registrations.provide(&id, provider));
+            }),
             Kind::UnregisterTriggerType => {
                 self.registrations.end_trigger_type(id);
                 Ok(())

@@ -92,10 +92,10 @@ impl Store {
 
     /// Calls an override outside all lanes.
     pub(super) fn call_override(&mut self, with: Override, op: Op, reply: ReplyTo, ctx: &mut Context<Self>) {
-        let (registry, store) = (self.registry.clone(), ctx.address());
-        // Not a future of this actor: actix polls all of those whenever one of them wakes.
+        let (call, store) = (overrides::call(&self.registry, with, op), ctx.address());
+        // Not a future of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
         actix::spawn(async move {
-            let result = overrides::call(registry, with, &op).await;
+            let (op, result) = call.await;
             store.do_send(Done { lane: None, ended: Ended::Op(op, reply, result) });
         });
     }
@@ -136,10 +136,13 @@ impl Store {
         let (registry, store, lane) = (self.registry.clone(), ctx.address(), Some((group.clone(), ticket)));
         match call {
             Call::Op(op, reply) => match overrides::of(&op).filter(|with| overrides.has(*with)) {
-                Some(with) => drop(actix::spawn(async move {
-                    let result = overrides::call(registry, with, &op).await;
-                    store.do_send(Done { lane, ended: Ended::Op(op, reply, result) });
-                })),
+                Some(with) => {
+                    let call = overrides::call(&registry, with, op);
+                    drop(actix::spawn(async move {
+                        let (op, result) = call.await;
+                        store.do_send(Done { lane, ended: Ended::Op(op, reply, result) });
+                    }));
+                }
                 None => match op {
                     Op::Update { key, ops, raw } if overrides.has(Override::Get) || overrides.has(Override::Set) => {
                         let stored = self.ledger.get(&key).map_err(|error| CallError::new("STREAM_UPDATE_ERROR", error.to_string()));
@@ -234,7 +237,7 @@ impl Store {
 
 /// Update operations by way of the overrides of get and set.
 async fn update(
-    registry: &Arc<Registry>,
+    registry: &Registry,
     overrides: Overrides,
     stored: Result<Option<Json>, CallError>,
     key: ItemKey,
@@ -249,7 +252,7 @@ async fn update(
         Err(error) => Err(error),
         Ok(((new, errors), old)) if overrides.has(Override::Set) => {
             let set = Op::Set { key: key.clone(), data: new };
-            overrides::call(registry.clone(), Override::Set, &set).await.map(|answered| match answered {
+            overrides::call(registry, Override::Set, set).await.1.map(|answered| match answered {
                 Answered::Written { new, .. } => Answered::Written { old, new, errors },
                 other => other,
             })
@@ -262,7 +265,7 @@ async fn update(
 
 /// The state of a group, with the parts that a worker keeps asked for.
 async fn snapshot(
-    registry: &Arc<Registry>,
+    registry: &Registry,
     overrides: Overrides,
     request: &TakeSnapshot,
     own: Result<Snapshot, CallError>,

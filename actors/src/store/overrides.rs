@@ -1,7 +1,5 @@
 //! Calls to the functions by which a worker takes over a stream (protocol.md B.6).
 
-use std::sync::Arc;
-
 use bytes::BufMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -46,13 +44,20 @@ pub enum Answered {
     Deleted(Option<Json>),
 }
 
-/// Calls the override `with` for `op`.
+/// Calls the override `with` for `op`. The call is sent at once; the future waits for the answer and hands the operation back.
 ///
 /// # Errors
 /// The worker's own error, `JSON_ERROR` where its answer has the wrong shape, or the operation's code where a write answers nothing.
-pub async fn call(registry: Arc<Registry>, with: Override, op: &Op) -> Result<Answered, CallError> {
-    let (stream, input) = input(op);
-    let output = invoke(&registry, with, stream, input).await?;
+pub fn call(registry: &Registry, with: Override, op: Op) -> impl Future<Output = (Op, Result<Answered, CallError>)> + use<> {
+    let (stream, input) = input(&op);
+    let answer = invoke(registry, with, stream, input);
+    async move {
+        let result = answer.await.and_then(|output| read(with, &op, output));
+        (op, result)
+    }
+}
+
+fn read(with: Override, op: &Op, output: Output) -> Result<Answered, CallError> {
     match op {
         Op::Get { .. } => Ok(Answered::Read(output)),
         Op::List { .. } => Ok(Answered::Read(Output::List(list(&value_or_null(Ok(output))?)?))),
@@ -63,11 +68,10 @@ pub async fn call(registry: Arc<Registry>, with: Override, op: &Op) -> Result<An
         }
         Op::Delete { .. } => Ok(Answered::Deleted(pair(&value_or_null(Ok(output))?)?.0)),
         _ => {
-            let Output::Value(json) = output else { return Err(no_result(op, with, stream)) };
-            if json.is_null() {
-                return Err(no_result(op, with, stream));
-            }
-            let (old, new, errors) = pair(&json)?;
+            let (old, new, errors) = match output {
+                Output::Value(json) if !json.is_null() => pair(&json)?,
+                _ => return Err(no_result(op, with)),
+            };
             let new = new.ok_or_else(|| CallError::new(JSON_ERROR, "the override's result has no `new_value`"))?;
             Ok(Answered::Written { old, new, errors })
         }
@@ -78,7 +82,7 @@ pub async fn call(registry: Arc<Registry>, with: Override, op: &Op) -> Result<An
 ///
 /// # Errors
 /// The worker's own error.
-pub async fn get(registry: &Arc<Registry>, key: &ItemKey) -> Result<Option<Json>, CallError> {
+pub async fn get(registry: &Registry, key: &ItemKey) -> Result<Option<Json>, CallError> {
     let op = Op::Get { key: key.clone() };
     let (stream, input) = input(&op);
     let output = invoke(registry, Override::Get, stream, input).await?;
@@ -93,7 +97,7 @@ pub async fn get(registry: &Arc<Registry>, key: &ItemKey) -> Result<Option<Json>
 ///
 /// # Errors
 /// The worker's own error, or `JSON_ERROR`.
-pub async fn list_group(registry: &Arc<Registry>, group: &GroupKey) -> Result<Vec<(Name, Json)>, CallError> {
+pub async fn list_group(registry: &Registry, group: &GroupKey) -> Result<Vec<(Name, Json)>, CallError> {
     let op = Op::List { group: group.clone() };
     let (stream, input) = input(&op);
     let json = value_or_null(invoke(registry, Override::List, stream, input).await)?;
@@ -101,12 +105,13 @@ pub async fn list_group(registry: &Arc<Registry>, group: &GroupKey) -> Result<Ve
     Ok(list(&json)?.into_iter().map(|value| (Name::from(""), value)).collect())
 }
 
-async fn invoke(registry: &Arc<Registry>, with: Override, stream: &str, data: Json) -> Outcome {
-    registry.call(&with.id(stream), data, registry.settings.stream.join_timeout).await
+fn invoke(registry: &Registry, with: Override, stream: &str, data: Json) -> impl Future<Output = Outcome> + use<> {
+    registry.call(&with.id(stream), data, registry.settings.stream.join_timeout)
 }
 
-fn no_result(op: &Op, with: Override, stream: &str) -> CallError {
-    CallError::new(op.error_code(), format!("'{}' answered no result; it must answer an object with `new_value`", with.id(stream)))
+fn no_result(op: &Op, with: Override) -> CallError {
+    let id = with.id(op.group().map_or("", GroupKey::stream));
+    CallError::new(op.error_code(), format!("'{id}' answered no result; it must answer an object with `new_value`"))
 }
 
 fn wrong_shape(expected: &str, error: &serde_json::Error) -> CallError {

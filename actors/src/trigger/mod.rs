@@ -159,13 +159,14 @@ impl Triggers {
             let Some(step) = trigger.queue.step() else { return };
             let registry = self.registry.clone();
             let binding = trigger.binding.clone();
-            // Not futures of this actor: actix polls all of those whenever one of them wakes.
+            // Not futures of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
             let dispatcher = ctx.address();
             match step {
                 Step::Call(payload) => {
                     let limit = self.registry.settings.worker.invocation_timeout;
+                    let call = registry.call(&binding.function_id, payload, limit);
                     actix::spawn(async move {
-                        if let Err(error) = registry.call(&binding.function_id, payload, limit).await {
+                        if let Err(error) = call.await {
                             tracing::warn!(trigger = %binding.id, function = %binding.function_id, code = %error.code, %error, "trigger handler failed");
                         }
                         dispatcher.do_send(Ended { binding, answer: None });
@@ -174,8 +175,9 @@ impl Triggers {
                 Step::Ask(ticket, payload) => {
                     let Some(condition) = trigger.condition.clone() else { return };
                     let limit = self.registry.settings.stream.join_timeout;
+                    let call = registry.call(&condition, payload, limit);
                     actix::spawn(async move {
-                        let passed = match registry.call(&condition, payload, limit).await {
+                        let passed = match call.await {
                             Ok(output) => !is_false(&output),
                             Err(error) => {
                                 tracing::warn!(trigger = %binding.id, function = %condition, code = %error.code, %error, "condition failed; handler skipped");
