@@ -119,13 +119,18 @@ impl Socket {
         self.state == State::Closing
     }
 
-    /// Pings a peer that was silent for `ping_interval`, and gives it up after `idle_timeout`.
-    pub fn check(&mut self, ping_interval: Duration, idle_timeout: Duration) -> Liveness {
+    /// How long the peer has neither sent nor taken anything.
+    pub fn silence(&mut self) -> Duration {
         // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting.
         if std::mem::replace(&mut self.taken, self.outbox.taken()) != self.taken {
             self.heard = Instant::now();
         }
-        let silent = self.heard.elapsed();
+        self.heard.elapsed()
+    }
+
+    /// Pings a peer that was silent for `ping_interval`, and gives it up after `idle_timeout`.
+    pub fn check(&mut self, ping_interval: Duration, idle_timeout: Duration) -> Liveness {
+        let silent = self.silence();
         if silent >= idle_timeout {
             return Liveness::Dead;
         }

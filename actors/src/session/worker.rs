@@ -94,8 +94,11 @@ impl WorkerSession {
             if !self.unblock(ctx) {
                 return;
             }
-            // Answers that it does not read must not pile up; a worker that takes nothing at all is given up as silent.
+            // Answers that it does not read must not pile up. Timers stand still while a context waits, so silence is looked for here.
             if self.socket.outbox.queued_bytes() > self.registry().settings.worker.outbox_bytes {
+                if self.socket.silence() >= self.registry().settings.stream.idle_timeout {
+                    return self.give_up(ctx);
+                }
                 ctx.wait(tokio::time::sleep(PAUSE * 5).into_actor(self).map(|(), session, ctx| session.read(ctx)));
                 return;
             }
@@ -337,6 +340,13 @@ impl WorkerSession {
         false
     }
 
+    fn give_up(&mut self, ctx: &mut Context<Self>) {
+        tracing::warn!(worker = %self.me.id, bytes = self.socket.outbox.queued_bytes(), "worker neither answers pings nor reads; closing");
+        self.end();
+        self.socket.outbox.clear();
+        ctx.stop();
+    }
+
     /// Takes everything back that this worker has registered and answers all who wait for it.
     fn end(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
@@ -373,10 +383,7 @@ impl Actor for WorkerSession {
         let (ping_interval, idle_timeout) = (settings.ping_interval, settings.idle_timeout);
         ctx.run_interval(ping_interval, move |session, ctx| {
             if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
-                tracing::warn!(worker = %session.me.id, "worker did not answer pings; closing");
-                session.end();
-                session.socket.outbox.clear();
-                ctx.stop();
+                session.give_up(ctx);
             }
         });
     }
