@@ -23,7 +23,7 @@ run: deps-build
 test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
-	cargo test $(PROFILE) --workspace --test join_while_writing --test readme
+	cargo test $(PROFILE) --workspace --test join_while_writing --test readme --test file_store
 	cargo test $(PROFILE) --workspace --test e2e -- --test-threads 4
 
 lint: deps-build
@@ -36,9 +36,9 @@ lint: deps-build
 
 deps: deps-build deps-test
 
-# A C compiler links Rust programs.
+# A C compiler links Rust programs; a C++ compiler makes RocksDB, and libclang reads its header files.
 deps-build:
-	@tests/install cc:build-essential cargo:
+	@tests/install cc:build-essential c++:build-essential libclang:libclang-dev cargo:
 
 deps-test: deps-build sdk-node sdk-python sdk-rust
 

@@ -15,9 +15,10 @@ mod source;
 mod tests;
 mod wording;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(crate) use error::ConfigError;
+use weir_actors::adapter::file::FileOptions;
 use weir_actors::settings::{StreamSettings, WorkerSettings};
 
 /// Everything the server can be told. The default is what runs without a file.
@@ -58,11 +59,26 @@ pub(crate) struct StreamConfig {
 }
 
 /// Where items are kept (`adapter`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AdapterConfig {
+    /// `modules::stream::adapters::KvStore` with `store_method: file_based`.
+    File {
+        /// `file_path`: a folder.
+        path: PathBuf,
+        /// The other keys.
+        options: FileOptions,
+    },
     /// `modules::stream::adapters::KvStore` with `store_method: in_memory`: lost on restart.
-    #[default]
     InMemory,
+}
+
+/// Where the file store is unless `file_path` says otherwise.
+const FILE_PATH: &str = "./data/streams";
+
+impl Default for AdapterConfig {
+    fn default() -> Self {
+        Self::File { path: FILE_PATH.into(), options: FileOptions::default() }
+    }
 }
 
 impl Default for WorkerConfig {

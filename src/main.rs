@@ -1,30 +1,45 @@
-//! The `weir` server: configuration, listeners, signals and logs around `weir-actors`.
+//! The `weir` server: configuration, listeners, signals and logs around `weir-actors`, and the commands that look after its store.
 
+mod commands;
 mod config;
+mod control;
 mod serve;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Durable real-time streams: a worker writes, every subscriber sees it, triggers fire.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// Configuration file (YAML); without one, workers connect to 127.0.0.1:49134 and clients to port 3112.
-    #[arg(short, long, value_name = "FILE")]
+    /// Configuration file (YAML); without one, workers connect to 127.0.0.1:49134, clients to port 3112, and items are in ./data/streams.
+    #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve workers and clients. This is what runs without a command.
+    Serve,
+    #[command(flatten)]
+    Store(commands::StoreCommand),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
+    let serves = matches!(arguments.command, None | Some(Command::Serve));
+    let default = if serves { "info,actix_server=warn" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(arguments) {
+        Ok(code) => code,
         Err(error) => {
             // A closed standard error leaves nobody to tell.
             let _ = writeln!(std::io::stderr(), "weir: {error:#}");
@@ -33,13 +48,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = config::load(arguments.config.as_deref(), &|name| std::env::var(name).ok())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    if let Some(Command::Store(command)) = arguments.command {
+        return commands::run(command, &config);
+    }
     if !config.skipped.is_empty() {
         tracing::warn!(classes = config.skipped.join(", "), "modules that Weir does not serve are skipped");
     }
-    actix_rt::System::new().block_on(serve::serve(config))
+    actix_rt::System::new().block_on(serve::serve(config))?;
+    Ok(ExitCode::SUCCESS)
 }

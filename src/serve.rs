@@ -9,12 +9,15 @@ use std::time::Duration;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
+use weir_actors::adapter::Adapter;
+use weir_actors::adapter::file::FileStore;
 use weir_actors::adapter::memory::Memory;
 use weir_actors::settings::Settings;
 use weir_actors::system::System;
 use weir_actors::ws;
 
 use crate::config::{AdapterConfig, Config};
+use crate::control::Control;
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
@@ -30,9 +33,17 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let workers = listen(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
     let streams = listen(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     let addresses = (workers.local_addr()?, streams.local_addr()?);
-    let AdapterConfig::InMemory = config.stream.adapter;
+    let (adapter, files): (Box<dyn Adapter>, _) = match &config.stream.adapter {
+        AdapterConfig::InMemory => (Box::new(Memory::new()), None),
+        AdapterConfig::File { path, options } => {
+            let store = FileStore::open(path, options.clone()).context("the file store (`adapter` of the stream module)")?;
+            let handle = store.handle();
+            (Box::new(store), Some((path.clone(), handle)))
+        }
+    };
     let settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
-    let system = System::start(settings, Box::new(Memory::new()));
+    let system = System::start(settings, adapter);
+    let control = files.and_then(|(path, handle)| Control::start(&path, handle, system.registry().clone()));
 
     let registry = system.registry().clone();
     let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
@@ -65,7 +76,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     // Without a close frame for workers: published Python workers take an orderly close for the end and never come back.
     handles.0.stop(false).await;
     handles.1.stop(false).await;
-    drop(servers);
+    drop((servers, control));
     system.stop();
     match failed {
         Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
@@ -101,8 +112,9 @@ fn give_up_on_silence(connection: &dyn std::any::Any) {
 /// Tells people and scripts where to connect, on standard output.
 fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     let version = env!("CARGO_PKG_VERSION");
-    let store = match config.stream.adapter {
-        AdapterConfig::InMemory => "in memory; everything is gone when the server stops",
+    let store = match &config.stream.adapter {
+        AdapterConfig::InMemory => "in memory; everything is gone when the server stops".to_owned(),
+        AdapterConfig::File { path, .. } => path.display().to_string(),
     };
     let text =
         format!("weir {version}\n  workers  ws://{workers}\n  streams  ws://{streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n");

@@ -12,7 +12,7 @@
 //! - protocol without I/O: [`frame`], [`wire`], [`ops`]
 //! - storage: [`adapter`]
 //! - actors: [`store`], [`group`], [`session`], [`trigger`], [`functions`] (who serves what), [`auth`], [`guardian`]
-//! - system: [`system`], and with feature `ws` the actix-web routes in `ws`, the only user of actix-web
+//! - system: [`system`], with feature `testing` the checks for adapters in `testing`, and with feature `ws` the actix-web routes in `ws`, the only user of actix-web
 
 pub mod adapter;
 pub mod auth;
@@ -30,6 +30,8 @@ pub mod session;
 pub mod settings;
 pub mod store;
 pub mod system;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trigger;
 pub mod wire;
 #[cfg(feature = "ws")]

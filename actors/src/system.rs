@@ -65,10 +65,17 @@ impl System {
         }
     }
 
-    /// Ends the store and the dispatcher after what they have at hand.
+    /// Ends the store and the dispatcher after what they have at hand, and waits until the adapter is closed.
+    ///
+    /// Blocks the thread for as long as that takes: a file store writes what it holds in memory.
     pub fn stop(self) {
         self.closing.store(true, Ordering::Release);
         self.store.stop();
         self.triggers.stop();
+        for (actor, arbiter) in [("store", self.store), ("triggers", self.triggers)] {
+            if arbiter.join().is_err() {
+                tracing::error!(actor, "the thread of an actor has panicked while it closed");
+            }
+        }
     }
 }

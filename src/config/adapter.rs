@@ -1,12 +1,12 @@
 //! The `adapter` of the stream module: which there are, and which of them this version has.
 
-use super::AdapterConfig;
 use super::error::ConfigError;
 use super::expand::Scalar;
 use super::keys::{self, KvStore, StoreMethod};
 use super::modules::Reader;
 use super::source::Node;
 use super::wording::{hint, quotable};
+use super::{AdapterConfig, FILE_PATH};
 
 const KV_STORE: &str = "modules::stream::adapters::KvStore";
 const REDIS: &str = "modules::stream::adapters::RedisAdapter";
@@ -25,11 +25,12 @@ impl Reader<'_> {
         let not_yet = |what| ConfigError::NotYet { key: class_at.clone(), what, instead: "use modules::stream::adapters::KvStore" };
         match class.as_str() {
             KV_STORE => {
-                let mut store = KvStore::default();
-                if let Some(own) = self.config(entry, at)? {
-                    self.section(&mut store, own, &[keys::KV_STORE], &format!("{at}.config"))?;
+                let (mut store, own) = (KvStore::default(), self.config(entry, at)?);
+                let at = format!("{at}.config");
+                if let Some(own) = own {
+                    self.section(&mut store, own, &[keys::KV_STORE], &at)?;
                 }
-                *adapter = self.kv_store(&store, &format!("{at}.config"))?;
+                *adapter = self.kv_store(store, &|key| own.is_some_and(|own| own.contains_key(key)), &at);
                 Ok(())
             }
             REDIS => Err(not_yet(REDIS)),
@@ -41,18 +42,16 @@ impl Reader<'_> {
         }
     }
 
-    fn kv_store(&mut self, store: &KvStore, at: &str) -> Result<AdapterConfig, ConfigError> {
+    fn kv_store(&mut self, store: KvStore, written: &dyn Fn(&str) -> bool, at: &str) -> AdapterConfig {
         match store.store_method {
-            StoreMethod::FileBased => Err(ConfigError::NotYet {
-                key: format!("{at}.store_method"),
-                what: "file_based",
-                instead: "set `store_method: in_memory` (items are lost on restart)",
-            }),
+            StoreMethod::FileBased => {
+                AdapterConfig::File { path: store.file_path.unwrap_or_else(|| FILE_PATH.to_owned()).into(), options: store.options }
+            }
             StoreMethod::InMemory => {
-                if store.file_path.is_some() {
-                    self.warn(format!("{at}.file_path: has no effect with `store_method: in_memory`"));
+                for key in ["file_path", "fsync", "cache_bytes", "min_free_bytes"].into_iter().filter(|key| written(key)) {
+                    self.warn(format!("{at}.{key}: has no effect with `store_method: in_memory`"));
                 }
-                Ok(AdapterConfig::InMemory)
+                AdapterConfig::InMemory
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::expand::Scalar;
 use super::{AdapterConfig, StreamConfig, WorkerConfig};
+use weir_actors::adapter::file::{FileOptions, Fsync};
 use weir_actors::settings::{AuthRefusal, JoinFailure};
 
 /// A key of the section `S`.
@@ -26,8 +27,12 @@ pub(super) enum Slot<'a> {
     Millis(&'a mut Duration),
     /// A whole number of things, or of bytes.
     Number(&'a mut usize, RangeInclusive<usize>),
+    /// Bytes of a disk.
+    Bytes(&'a mut u64),
     Choice(&'a mut dyn Choice),
     Adapter(&'a mut AdapterConfig),
+    /// A word, or `every_ms` with a number.
+    Fsync(&'a mut Fsync),
     /// Known to the engine that Weir replaces, without effect here.
     Ignored,
 }
@@ -64,26 +69,38 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("max_connections", |s| count(&mut s.settings.max_connections)),
 ];
 
+/// What `fsync` may hold instead of a word.
+pub(super) const FSYNC: &[Key<Duration>] = &[key("every_ms", |period| Slot::Millis(period))];
+
 /// Keys of the adapter `modules::stream::adapters::KvStore`.
 pub(super) const KV_STORE: &[Key<KvStore>] = &[
     key("store_method", |s| Slot::Choice(&mut s.store_method)),
     key("file_path", |s| Slot::Text(&mut s.file_path)),
+    key("fsync", |s| Slot::Fsync(&mut s.options.fsync)),
+    key("cache_bytes", |s| Slot::Number(&mut s.options.cache_bytes, CACHE_BYTES)),
+    key("min_free_bytes", |s| Slot::Bytes(&mut s.options.min_free_bytes)),
     key("save_interval_ms", |_| Slot::Ignored),
     key("channel_size", |_| Slot::Ignored),
 ];
 
 /// The `config` of a KvStore as written, before it becomes an [`AdapterConfig`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KvStore {
     pub(super) store_method: StoreMethod,
     pub(super) file_path: Option<String>,
+    pub(super) options: FileOptions,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+impl Default for KvStore {
+    fn default() -> Self {
+        Self { store_method: StoreMethod::FileBased, file_path: Some(super::FILE_PATH.to_owned()), options: FileOptions::default() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum StoreMethod {
-    #[default]
-    InMemory,
     FileBased,
+    InMemory,
 }
 
 fn bytes(field: &mut usize) -> Slot<'_> {
@@ -98,6 +115,8 @@ fn count(field: &mut usize) -> Slot<'_> {
     Slot::Number(field, 1..=10_000_000)
 }
 
+const CACHE_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 40;
+const BYTES: RangeInclusive<u64> = 0..=1 << 50;
 const MILLIS: RangeInclusive<u64> = 1..=24 * 60 * 60 * 1000;
 
 impl Slot<'_> {
@@ -125,7 +144,15 @@ impl Slot<'_> {
                 let number = usize::try_from(*int).ok().filter(|number| range.contains(number));
                 number.map(|number| *field = number).is_some()
             }
+            (Self::Bytes(field), Scalar::Int(int)) => {
+                let bytes = u64::try_from(*int).ok().filter(|bytes| BYTES.contains(bytes));
+                bytes.map(|bytes| *field = bytes).is_some()
+            }
             (Self::Choice(field), Scalar::Text(text)) => field.choose(text),
+            (Self::Fsync(field), Scalar::Text(text)) => {
+                let known = [("always", Fsync::Always), ("never", Fsync::Never)].into_iter().find(|(word, _)| word == text);
+                known.map(|(_, fsync)| *field = fsync).is_some()
+            }
             (Self::Ignored, _) => true,
             _ => false,
         };
@@ -142,7 +169,9 @@ impl Slot<'_> {
             Self::Number(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
+            Self::Bytes(_) => format!("a whole number of bytes from {} to {}", BYTES.start(), BYTES.end()),
             Self::Choice(field) => field.names().join(" or "),
+            Self::Fsync(_) => "always, never, or every_ms with a number of milliseconds, as in `fsync: { every_ms: 100 }`".to_owned(),
             Self::Adapter(_) => "a mapping with `class` and `config`".to_owned(),
             Self::Ignored => "anything".to_owned(),
         }
@@ -156,7 +185,11 @@ impl Slot<'_> {
             Self::Text(field) => (*field).clone(),
             Self::Millis(field) => Some(field.as_millis().to_string()),
             Self::Number(field, _) => Some(field.to_string()),
+            Self::Bytes(field) => Some(field.to_string()),
             Self::Choice(field) => Some(field.name().to_owned()),
+            Self::Fsync(Fsync::Always) => Some("always".to_owned()),
+            Self::Fsync(Fsync::Never) => Some("never".to_owned()),
+            Self::Fsync(Fsync::Every(period)) => Some(format!("{{ every_ms: {} }}", period.as_millis())),
             Self::Adapter(_) | Self::Ignored => None,
         }
     }
@@ -206,5 +239,5 @@ impl Named for JoinFailure {
 }
 
 impl Named for StoreMethod {
-    const ALL: &'static [(&'static str, Self)] = &[("in_memory", Self::InMemory), ("file_based", Self::FileBased)];
+    const ALL: &'static [(&'static str, Self)] = &[("file_based", Self::FileBased), ("in_memory", Self::InMemory)];
 }

@@ -1,6 +1,9 @@
 //! Walks a parsed file by the table of keys.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weir_actors::adapter::file::Fsync;
 
 use super::error::ConfigError;
 use super::expand::{self, Expanded, Scalar};
@@ -177,6 +180,18 @@ impl Reader<'_> {
                 return Ok(());
             }
             slot => slot,
+        };
+        let slot = match (slot, node) {
+            (Slot::Fsync(fsync), Node::Mapping(own)) => {
+                let mut period = Duration::ZERO;
+                self.section(&mut period, own, &[keys::FSYNC], at)?;
+                if period.is_zero() {
+                    return Err(bad(at, node, &Slot::Fsync(fsync).expected()));
+                }
+                *fsync = Fsync::Every(period);
+                return Ok(());
+            }
+            (slot, _) => slot,
         };
         let Node::Scalar(scalar) = node else {
             return Err(bad(at, node, &slot.expected()));

@@ -10,6 +10,7 @@ mod refusal;
 use std::time::Duration;
 
 use super::*;
+use weir_actors::adapter::file::Fsync;
 use weir_actors::settings::{AuthRefusal, JoinFailure};
 
 /// Loads `text` with the variables `env`.
@@ -88,7 +89,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
     let expected = StreamConfig {
         host: "localhost".to_owned(),
         port: 0,
-        adapter: AdapterConfig::InMemory,
+        adapter: AdapterConfig::default(),
         settings: StreamSettings {
             auth_function: Some("a".to_owned()),
             auth_timeout: Duration::from_millis(1),
@@ -174,7 +175,8 @@ fn modules_of_the_engine_are_skipped_once_and_unread() {
 
 #[test]
 fn adapter_keys_without_effect_warn() {
-    let config = loaded(&adapter("KvStore", "store_method: in_memory, file_path: ./d, save_interval_ms: 5000, channel_size: 256"));
+    let config =
+        loaded(&adapter("KvStore", "store_method: in_memory, file_path: ./d, fsync: never, save_interval_ms: 5000, channel_size: 256"));
     let at = "modules[0].config.adapter.config";
     assert_eq!(
         config.warnings,
@@ -182,7 +184,40 @@ fn adapter_keys_without_effect_warn() {
             format!("{at}.channel_size: has no effect here; remove it"),
             format!("{at}.save_interval_ms: has no effect here; remove it"),
             format!("{at}.file_path: has no effect with `store_method: in_memory`"),
+            format!("{at}.fsync: has no effect with `store_method: in_memory`"),
         ]
     );
     assert_eq!(config.stream.adapter, AdapterConfig::InMemory);
+}
+
+#[test]
+fn kv_store_keeps_items_in_files_unless_told_otherwise() {
+    let expected = |path: &str, options| AdapterConfig::File { path: path.into(), options };
+    let options = FileOptions::default();
+    assert_eq!(Config::default().stream.adapter, expected("./data/streams", options.clone()));
+    assert_eq!(loaded(&adapter("KvStore", "")).stream.adapter, expected("./data/streams", options.clone()));
+    assert_eq!(loaded(&adapter("KvStore", "file_path: /x")).stream.adapter, expected("/x", options));
+    let config = loaded(&adapter("KvStore", "store_method: file_based, fsync: never, cache_bytes: 1048576, min_free_bytes: 0"));
+    let options = FileOptions { fsync: Fsync::Never, cache_bytes: 1 << 20, min_free_bytes: 0 };
+    assert_eq!(config.stream.adapter, expected("./data/streams", options));
+}
+
+#[test]
+fn fsync_is_a_word_or_a_period() {
+    for (text, fsync) in [
+        ("always", Fsync::Always),
+        ("never", Fsync::Never),
+        ("{ every_ms: 100 }", Fsync::Every(Duration::from_millis(100))),
+        ("null", Fsync::Always),
+    ] {
+        let config = loaded(&adapter("KvStore", &format!("fsync: {text}")));
+        assert!(matches!(config.stream.adapter, AdapterConfig::File { options, .. } if options.fsync == fsync), "{text}");
+    }
+    let at = "modules[0].config.adapter.config.fsync";
+    for (text, found) in [("sometimes", "the text `sometimes`"), ("100", "100"), ("{}", "a mapping"), ("[]", "a list")] {
+        let expected = "always, never, or every_ms with a number of milliseconds, as in `fsync: { every_ms: 100 }`";
+        assert_eq!(refused(&adapter("KvStore", &format!("fsync: {text}"))), format!("{at}: found {found}, expected {expected}"));
+    }
+    assert!(refused(&adapter("KvStore", "fsync: { every_ms: 0 }")).starts_with(&format!("{at}.every_ms: found 0")));
+    assert!(refused(&adapter("KvStore", "fsync: { evry_ms: 5 }")).contains("did you mean `every_ms`?"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Adapter, AdapterError, Head, Items, Write};
+use super::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 
@@ -78,16 +78,16 @@ impl Adapter for Memory {
         Ok(place.and_then(|place| group.items.get(place)).map(|(_, value)| value.clone()))
     }
 
-    fn list(&mut self, group: &GroupKey) -> Result<Items, AdapterError> {
-        Ok(self.group(group).map(|group| group.items.values().cloned().collect()).unwrap_or_default())
+    fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError> {
+        Ok(Read::Done(self.group(group).map(|group| group.items.values().cloned().collect()).unwrap_or_default()))
     }
 
-    fn list_groups(&mut self, stream: &str) -> Result<Vec<Name>, AdapterError> {
-        Ok(self.streams.get(stream).map(|groups| groups.keys().cloned().collect()).unwrap_or_default())
+    fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError> {
+        Ok(Read::Done(self.streams.get(stream).map(|groups| groups.keys().cloned().collect()).unwrap_or_default()))
     }
 
-    fn list_all(&mut self) -> Result<Vec<(Name, Vec<Name>)>, AdapterError> {
-        Ok(self.streams.iter().map(|(stream, groups)| (stream.clone(), groups.keys().cloned().collect())).collect())
+    fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
+        Ok(Read::Done(self.streams.iter().map(|(stream, groups)| (stream.clone(), groups.keys().cloned().collect())).collect()))
     }
 
     fn commit(&mut self, writes: &[Write], _heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {

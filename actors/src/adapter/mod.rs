@@ -3,6 +3,8 @@
 //! An adapter is owned by one [`Store`](crate::store::Store) actor, on a thread of its own, so it may block. It stores what it is told;
 //! numbering, timestamps and the order of changes are the store's.
 
+#[cfg(feature = "rocksdb")]
+pub mod file;
 pub mod memory;
 
 use crate::clock::Millis;
@@ -18,6 +20,14 @@ pub struct Head {
     pub timestamp: Millis,
 }
 
+impl Head {
+    /// The higher of both, number and timestamp each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { seq: self.seq.max(other.seq), timestamp: self.timestamp.max(other.timestamp) }
+    }
+}
+
 /// One write of a batch.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -29,16 +39,80 @@ pub enum Write {
     Touch(GroupKey),
 }
 
-/// A group and all it holds, or a stream and its groups.
+/// The items of a group, in insertion order.
 pub type Items = Vec<(Name, Json)>;
 
+/// Streams, each with its groups.
+pub type Streams = Vec<(Name, Vec<Name>)>;
+
 /// What a backend answers where it cannot do its work.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
     /// The medium failed; the text says which and what to do.
     #[error("{0}")]
     Failed(String),
+    /// The medium has no room left.
+    #[error("{path} has no room left ({detail}); free some space there, then write again")]
+    Full {
+        /// Which medium.
+        path: String,
+        /// How much is left, or what the system said.
+        detail: String,
+    },
+    /// What is stored cannot be read.
+    #[error("{path} is damaged ({detail}); `weir verify` says what can be read, `weir restore` brings back a backup")]
+    Damaged {
+        /// Which medium.
+        path: String,
+        /// What does not fit.
+        detail: String,
+    },
+}
+
+/// A read that is done, or one that may take long and that somebody else can carry out while the adapter goes on writing.
+///
+/// Both see exactly what was committed when the read was asked for.
+pub enum Read<T> {
+    /// The result.
+    Done(T),
+    /// How to get it, on any thread that may block.
+    Deferred(Deferred<T>),
+}
+
+/// What carries out a [`Read::Deferred`].
+pub type Deferred<T> = Box<dyn FnOnce() -> Result<T, AdapterError> + Send>;
+
+impl<T: 'static> Read<T> {
+    /// The same read with another form of result.
+    pub fn map<U: 'static>(self, form: impl FnOnce(T) -> U + Send + 'static) -> Read<U> {
+        match self {
+            Self::Done(result) => Read::Done(form(result)),
+            Self::Deferred(read) => Read::Deferred(Box::new(|| read().map(form))),
+        }
+    }
+
+    /// Both reads as one.
+    pub fn and<U: Send + 'static>(self, other: Read<U>) -> Read<(T, U)>
+    where
+        T: Send,
+    {
+        match (self, other) {
+            (Self::Done(one), Read::Done(two)) => Read::Done((one, two)),
+            (one, two) => Read::Deferred(Box::new(|| Ok((one.wait()?, two.wait()?)))),
+        }
+    }
+
+    /// Carries the read out here and now.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    pub fn wait(self) -> Result<T, AdapterError> {
+        match self {
+            Self::Done(result) => Ok(result),
+            Self::Deferred(read) => read(),
+        }
+    }
 }
 
 /// A backend.
@@ -55,19 +129,19 @@ pub trait Adapter: Send + 'static {
     ///
     /// # Errors
     /// Where the backend cannot be read.
-    fn list(&mut self, group: &GroupKey) -> Result<Items, AdapterError>;
+    fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError>;
 
     /// The groups of a stream that hold an item, sorted.
     ///
     /// # Errors
     /// Where the backend cannot be read.
-    fn list_groups(&mut self, stream: &str) -> Result<Vec<Name>, AdapterError>;
+    fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError>;
 
     /// All streams that hold an item, each with its groups, both sorted.
     ///
     /// # Errors
     /// Where the backend cannot be read.
-    fn list_all(&mut self) -> Result<Vec<(Name, Vec<Name>)>, AdapterError>;
+    fn list_all(&mut self) -> Result<Read<Streams>, AdapterError>;
 
     /// Applies all writes in order, or none, and records the heads of the groups that they changed.
     ///

@@ -102,6 +102,7 @@ impl Group {
                 request: wanted.request,
                 whole: wanted.whole,
                 items: wanted.items,
+                urgent: wanted.urgent,
             };
             // Not refused by a full mailbox: at most one per group is under way.
             if let Some(store) = self.local.registry.store() {

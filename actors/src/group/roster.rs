@@ -16,10 +16,13 @@ use crate::change::{Change, GroupView, Snapshot};
 use crate::ids::{Name, SocketId};
 use crate::wire::subscriber::Address;
 
-/// Changes kept aside for held sockets; more than this, and they are dropped for another snapshot.
-const KEPT_CHANGES: usize = 4_096;
-/// The same in bytes of frames.
+/// Bytes of changes that are kept aside for held sockets, frames and what holds them. With more, they are dropped for another snapshot,
+/// which may take twice as many.
 const KEPT_BYTES: usize = 8 << 20;
+/// What a change takes beside its frame.
+const CHANGE_BYTES: usize = 256;
+/// After this many snapshots that came too late, one is asked for that does not wait for its turn.
+const PATIENCE: u32 = 3;
 
 /// What is subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,6 +84,8 @@ pub struct Wanted {
     pub whole: bool,
     /// The items that are wanted by name.
     pub items: Vec<Name>,
+    /// Whether it must come before any other change: earlier ones came too late.
+    pub urgent: bool,
 }
 
 /// The subscribers of one group on one arbiter.
@@ -93,6 +98,8 @@ pub struct Roster<S> {
     /// Changes since the first socket was held.
     kept: Vec<Arc<Change>>,
     kept_bytes: usize,
+    /// Snapshots in a row that came too late.
+    late: u32,
     /// The snapshot on its way.
     asked: Option<u64>,
     /// Whether a subscription waits for the next one.
@@ -108,6 +115,7 @@ impl<S> Default for Roster<S> {
             by_item: HashMap::new(),
             kept: Vec::new(),
             kept_bytes: 0,
+            late: 0,
             asked: None,
             joining: false,
             requests: 0,
@@ -220,7 +228,7 @@ impl<S: Sink> Roster<S> {
         items.dedup();
         self.requests += 1;
         self.asked = Some(self.requests);
-        Some(Wanted { request: self.requests, whole, items })
+        Some(Wanted { request: self.requests, whole, items, urgent: self.late >= PATIENCE })
     }
 
     /// The sockets that wait for snapshot `request`, which failed. They are removed.
@@ -256,10 +264,13 @@ impl<S: Sink> Roster<S> {
     }
 
     fn keep(&mut self, changes: &[Arc<Change>]) {
-        self.kept_bytes += changes.iter().map(|change| change.frame.frames().len()).sum::<usize>();
+        self.kept_bytes += changes.iter().map(|change| change.frame.frames().len() + CHANGE_BYTES).sum::<usize>();
         self.kept.extend_from_slice(changes);
-        if self.kept.len() > KEPT_CHANGES || self.kept_bytes > KEPT_BYTES {
+        if self.kept_bytes > KEPT_BYTES << self.late.min(PATIENCE) {
             // The snapshot under way would leave a hole now, so it is given up for a newer one.
+            if self.asked.is_some() {
+                self.late += 1;
+            }
             self.asked = None;
             self.joining = true;
             for member in self.members.values_mut().filter(|member| !member.lagging && member.is_held()) {
@@ -292,6 +303,7 @@ impl<S: Sink> Roster<S> {
             return Vec::new();
         }
         self.asked = None;
+        self.late = 0;
         let kept = std::mem::take(&mut self.kept);
         self.kept_bytes = 0;
         let mut group_sync: Option<Bytes> = None;

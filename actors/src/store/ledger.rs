@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::adapter::{Adapter, AdapterError, Head, Write};
+use crate::adapter::{Adapter, AdapterError, Head, Read, Write};
 use crate::change::{Kind, Position, Snapshot};
 use crate::clock::{Clock, Millis};
 use crate::error::{CallError, Output};
@@ -91,6 +91,7 @@ pub struct Ledger {
     /// What the uncommitted writes leave of the items they touch.
     overlay: HashMap<ItemKey, Option<Json>>,
     writes: Vec<Write>,
+    pending_bytes: usize,
     recorded: Vec<Recorded>,
     /// The heads before the batch, to go back to if the commit fails.
     before: HashMap<GroupKey, GroupHead>,
@@ -110,6 +111,7 @@ impl Ledger {
             forget_above: HEADS_KEPT,
             overlay: HashMap::new(),
             writes: Vec::new(),
+            pending_bytes: 0,
             recorded: Vec::new(),
             before: HashMap::new(),
         }
@@ -119,6 +121,18 @@ impl Ledger {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.recorded.is_empty()
+    }
+
+    /// Whether a read may miss something that was recorded and is not committed.
+    #[must_use]
+    pub fn is_behind(&self, group: Option<&GroupKey>) -> bool {
+        group.map_or(!self.is_clean(), |group| self.before.contains_key(group))
+    }
+
+    /// Bytes of values that wait for the commit.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
     }
 
     /// Applies one operation. Its result counts only after the next [`commit`](Self::commit).
@@ -153,14 +167,21 @@ impl Ledger {
                 self.writes.push(Write::Touch(group));
                 Ok(Output::Value(Json::NULL))
             }
-            Op::List { group } => {
-                self.adapter.list(&group).map(|items| Output::List(items.into_iter().map(|(_, value)| value).collect())).map_err(failed)
-            }
-            Op::ListGroups { stream } => {
-                self.adapter.list_groups(stream.as_str()).map(|names| Output::Value(names_json(&names))).map_err(failed)
-            }
-            Op::ListAll => self.adapter.list_all().map(|streams| Output::Value(streams_json(&streams))).map_err(failed),
+            // These read the adapter as a whole.
+            Op::List { .. } | Op::ListGroups { .. } | Op::ListAll => self.list(&op).and_then(Read::wait).map_err(failed),
         }
+    }
+
+    /// Lists what is committed. Call it only where the ledger is not [behind](Self::is_behind) for it.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    pub fn list(&mut self, op: &Op) -> Result<Read<Output>, AdapterError> {
+        Ok(match op {
+            Op::List { group } => self.adapter.list(group)?.map(|items| Output::List(items.into_iter().map(|(_, value)| value).collect())),
+            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str())?.map(|names| Output::Value(names_json(&names))),
+            _ => self.adapter.list_all()?.map(|streams| Output::Value(streams_json(&streams))),
+        })
     }
 
     /// The value of an item as the batch leaves it.
@@ -181,6 +202,7 @@ impl Ledger {
     pub fn put(&mut self, key: ItemKey, old: Option<Json>, new: Json, stored: bool) -> Result<(), AdapterError> {
         self.record(&key.group, Some(key.item.clone()), Body::Written { old, new: new.clone() })?;
         if stored {
+            self.pending_bytes += new.as_bytes().len();
             self.overlay.insert(key.clone(), Some(new.clone()));
             self.writes.push(Write::Put(key, new));
         } else {
@@ -232,6 +254,7 @@ impl Ledger {
         let heads: Vec<_> = self.before.keys().filter_map(|group| Some((group.clone(), self.heads.get(group)?.head))).collect();
         let result = if self.writes.is_empty() { Ok(()) } else { self.adapter.commit(&self.writes, &heads) };
         self.writes.clear();
+        self.pending_bytes = 0;
         self.overlay.clear();
         let recorded = std::mem::take(&mut self.recorded);
         match result {
@@ -249,19 +272,19 @@ impl Ledger {
         }
     }
 
-    /// The state of a group, for those who begin to watch it. Call it on a clean ledger only.
+    /// The state of a group, for those who begin to watch it. Call it only where the ledger is not [behind](Self::is_behind) for the group.
     ///
     /// # Errors
     /// Where the backend cannot be read.
-    pub fn snapshot(&mut self, group: &GroupKey, whole: bool, items: &[Name]) -> Result<Snapshot, AdapterError> {
-        debug_assert!(self.is_clean(), "a snapshot of uncommitted changes");
+    pub fn snapshot(&mut self, group: &GroupKey, whole: bool, items: &[Name]) -> Result<Read<Snapshot>, AdapterError> {
+        debug_assert!(!self.is_behind(Some(group)), "a snapshot of uncommitted changes");
         let (position, timestamp) = self.position(group)?;
-        let whole = if whole { Some(self.adapter.list(group)?) } else { None };
+        let whole = if whole { self.adapter.list(group)?.map(Some) } else { Read::Done(None) };
         let items = items
             .iter()
             .map(|item| Ok((item.clone(), self.adapter.get(&ItemKey { group: group.clone(), item: item.clone() })?)))
             .collect::<Result<_, AdapterError>>()?;
-        Ok(Snapshot { position, timestamp, whole, items })
+        Ok(whole.map(move |whole| Snapshot { position, timestamp, whole, items }))
     }
 
     /// The last change of a group and the timestamp that a `sync` of it carries. All later changes get a greater one.

@@ -2,7 +2,7 @@
 //!
 //! - *Owns* the adapter, the numbering of every group, the lanes of streams that a worker has taken over, and who watches what.
 //! - *Receives* [`Submit`] from sessions and callers, [`Watch`], [`Unwatch`] and [`TakeSnapshot`] from groups, [`Triggered`] from workers.
-//! - *Sends* results to whoever called, [`Feed`] to groups, [`News`] to the trigger dispatcher.
+//! - *Sends* long reads to its [`Readers`], results to whoever called, [`Feed`] to groups, [`News`] to the trigger dispatcher.
 //! - *Bounded by* its mailbox of [`MAILBOX`] messages: sessions stop reading their sockets when it is full, callers get `overloaded`.
 //!
 //! Calls are applied as they come and made permanent together: actix drains a mailbox completely before it runs what a handler has
@@ -15,13 +15,16 @@ pub mod ledger;
 mod overridden;
 pub mod overrides;
 pub(crate) mod publish;
+mod reader;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, AdapterError, Read};
+use crate::change::Snapshot;
 use crate::error::{CallError, Outcome};
 use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
@@ -34,11 +37,16 @@ use interest::{Interest, LinkId};
 use lanes::{Lane, Share, Ticket};
 use ledger::Ledger;
 use overridden::{Call, Done, Ended, Route};
+use reader::Readers;
 
 /// Messages that may wait for the store.
 pub const MAILBOX: usize = 4_096;
 /// Calls that are committed together at most.
 const BATCH: usize = 1_024;
+/// Bytes of values that are committed together, where one is not larger.
+const BATCH_BYTES: usize = 8 << 20;
+/// How often a store that does not commit says so in the log.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// Call a stream function.
 #[derive(Message, Debug)]
@@ -86,6 +94,8 @@ pub struct TakeSnapshot {
     pub whole: bool,
     /// The items that are wanted by name.
     pub items: Vec<Name>,
+    /// Whether it must be read before anything else changes: the group has given up waiting for earlier ones.
+    pub urgent: bool,
 }
 
 /// A `stream` trigger comes or goes. By way of the store, so that it sees exactly the changes between the two.
@@ -102,6 +112,14 @@ pub enum Triggered {
 #[rtype(result = "()")]
 struct Flush;
 
+/// A snapshot was read beside the store.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SnapshotRead {
+    request: TakeSnapshot,
+    snapshot: Result<Snapshot, CallError>,
+}
+
 /// See the [module](self).
 pub struct Store {
     registry: Arc<Registry>,
@@ -116,6 +134,9 @@ pub struct Store {
     news_to: Recipient<News>,
     retry_due: bool,
     lagging: Vec<(GroupKey, LinkId)>,
+    readers: Readers,
+    /// When the log was last told that commits fail, and how many have failed since.
+    failing: Option<(Instant, usize)>,
     _sentinel: Sentinel,
 }
 
@@ -135,16 +156,29 @@ impl Store {
             news_to,
             retry_due: false,
             lagging: Vec::new(),
+            readers: Readers::default(),
+            failing: None,
             _sentinel: sentinel,
         }
     }
 
     fn apply(&mut self, op: Op, reply: ReplyTo, ctx: &mut Context<Self>) {
-        // A listing reads the adapter as a whole, so what this batch has written must be there first.
-        if matches!(op, Op::List { .. } | Op::ListGroups { .. } | Op::ListAll) && !self.ledger.is_clean() {
-            self.flush(ctx);
-        }
         let code = op.error_code();
+        if matches!(op, Op::List { .. } | Op::ListGroups { .. } | Op::ListAll) {
+            // It reads what is committed, so what this batch has written must be there first.
+            if self.ledger.is_behind(op.group()) {
+                self.flush(ctx);
+            }
+            let failed = move |error: AdapterError| CallError::new(code, error.to_string());
+            return match self.ledger.list(&op) {
+                Ok(Read::Deferred(read)) => self.readers.carry_out(read, move |output| match output {
+                    Ok(output) => reply.send(output.map_err(failed)),
+                    Err(busy) => reply.send(Err(busy)),
+                }),
+                Ok(Read::Done(output)) => self.answer(reply, Ok(output), code, ctx),
+                Err(error) => self.answer(reply, Err(failed(error)), code, ctx),
+            };
+        }
         let outcome = self.ledger.apply(op);
         self.answer(reply, outcome, code, ctx);
     }
@@ -152,7 +186,7 @@ impl Store {
     /// Answers with the next commit; with `code` where that fails.
     fn answer(&mut self, reply: ReplyTo, outcome: Outcome, code: &'static str, ctx: &mut Context<Self>) {
         self.batch.push((reply, outcome, code));
-        if self.batch.len() >= BATCH {
+        if self.batch.len() >= BATCH || self.ledger.pending_bytes() >= BATCH_BYTES {
             self.flush(ctx);
         } else if !self.flush_due {
             self.flush_due = true;
@@ -162,19 +196,41 @@ impl Store {
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
         let batch = std::mem::take(&mut self.batch);
+        let writes = !self.ledger.is_clean();
         match self.ledger.commit() {
             Ok(recorded) => {
+                if writes && let Some((_, batches)) = self.failing.take() {
+                    tracing::info!(batches, "the store commits again");
+                }
                 publish::deliver(batch.into_iter().map(|(reply, outcome, _)| (reply, outcome)));
                 self.publish(recorded, ctx);
             }
             Err(error) => {
+                self.complain(&error, batch.len());
                 // Reads fail with the rest: they may have seen what was not stored.
-                tracing::error!(%error, batch_len = batch.len(), "the store did not commit; nothing of this batch is stored or published");
                 let failed = |code| CallError::new(code, format!("not stored: {error}"));
                 publish::deliver(batch.into_iter().map(|(reply, outcome, code)| (reply, outcome.and_then(|_| Err(failed(code))))));
             }
         }
         self.ledger.forget(|group| self.interest.is_watched(group));
+    }
+
+    /// Says that a commit has failed, at once and then now and again: on a full disk the log must not take what room there is.
+    fn complain(&mut self, error: &AdapterError, batch_len: usize) {
+        let (told, batches) = self.failing.map_or((None, 0), |(told, batches)| (Some(told), batches));
+        if told.is_some_and(|told| told.elapsed() < COMPLAINT) {
+            self.failing = told.map(|told| (told, batches + 1));
+            return;
+        }
+        tracing::error!(%error, batch_len, batches, "the store does not commit; nothing of this batch is stored or published");
+        self.failing = Some((Instant::now(), batches + 1));
+    }
+
+    /// Flushes if a read of `group` would miss something otherwise.
+    fn catch_up(&mut self, group: &GroupKey, ctx: &mut Context<Self>) {
+        if self.ledger.is_behind(Some(group)) {
+            self.flush(ctx);
+        }
     }
 }
 
@@ -240,10 +296,28 @@ impl Handler<TakeSnapshot> for Store {
             let group = request.group.clone();
             return self.enqueue(&group, Share::Exclusive, Call::Snapshot(request), ctx);
         }
-        self.flush(ctx);
-        let snapshot = self.ledger.snapshot(&request.group, request.whole, &request.items);
-        let snapshot = snapshot.map(Arc::new).map_err(|error| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string()));
-        self.send_snapshot(&request, snapshot);
+        self.catch_up(&request.group, ctx);
+        let failed = |error: AdapterError| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string());
+        let snapshot = match self.ledger.snapshot(&request.group, request.whole, &request.items) {
+            Ok(Read::Deferred(read)) if !request.urgent => {
+                // It comes back here, so that the group gets it by the same way as the changes.
+                let store = ctx.address();
+                return self.readers.carry_out(read, move |snapshot| {
+                    let snapshot = snapshot.and_then(|snapshot| snapshot.map_err(failed));
+                    store.do_send(SnapshotRead { request, snapshot });
+                });
+            }
+            read => read.and_then(Read::wait).map_err(failed),
+        };
+        self.send_snapshot(&request, snapshot.map(Arc::new));
+    }
+}
+
+impl Handler<SnapshotRead> for Store {
+    type Result = ();
+
+    fn handle(&mut self, SnapshotRead { request, snapshot }: SnapshotRead, _: &mut Self::Context) {
+        self.send_snapshot(&request, snapshot.map(Arc::new));
     }
 }
 

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use actix::{AsyncContext, Context, Message};
+use tokio::sync::oneshot;
 
 use super::input::Op;
 use super::lanes::{Lane, Share, Ticket};
 use super::ledger;
 use super::overrides::{self, Answered};
 use super::{Store, TakeSnapshot};
+use crate::adapter::{AdapterError, Read};
 use crate::change::Snapshot;
 use crate::error::{self, CallError, Outcome, Output};
 use crate::functions::table::{Override, Overrides};
@@ -160,12 +162,18 @@ impl Store {
             },
             Call::Snapshot(request) => {
                 // What the worker has not taken over is read here, what it has is asked for; nothing else runs in this lane meanwhile.
-                if !self.ledger.is_clean() {
-                    self.flush(ctx);
+                self.catch_up(&request.group, ctx);
+                let (sender, own) = oneshot::channel();
+                let failed = |error: AdapterError| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string());
+                match self.ledger.snapshot(&request.group, request.whole, &request.items) {
+                    Ok(Read::Deferred(read)) => {
+                        self.readers.carry_out(read, move |own| drop(sender.send(own.and_then(|own| own.map_err(failed)))));
+                    }
+                    own => drop(sender.send(own.and_then(Read::wait).map_err(failed))),
                 }
-                let own = self.ledger.snapshot(&request.group, request.whole, &request.items);
-                let own = own.map_err(|error| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string()));
                 drop(actix::spawn(async move {
+                    let lost = |_| CallError::new("STREAM_GET_GROUP_ERROR", "the read was given up; connect again");
+                    let own = own.await.map_err(lost).and_then(|own| own);
                     let parts = snapshot(&registry, overrides, &request, own).await;
                     store.do_send(Done { lane, ended: Ended::Snapshot(request, parts) });
                 }));
@@ -190,9 +198,7 @@ impl Store {
                 self.answer(reply, outcome, op.error_code(), ctx);
             }
             Ended::Snapshot(request, parts) => {
-                if !self.ledger.is_clean() {
-                    self.flush(ctx);
-                }
+                self.catch_up(&request.group, ctx);
                 let snapshot = parts.and_then(|(whole, items)| {
                     let position = self.ledger.position(&request.group);
                     let (position, timestamp) = position.map_err(|error| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string()))?;
@@ -205,7 +211,7 @@ impl Store {
 
     /// Numbers what a worker has stored for us.
     fn record(&mut self, op: &Op, answered: Answered) -> Outcome {
-        let failed = |error: crate::adapter::AdapterError| CallError::new(op.error_code(), error.to_string());
+        let failed = |error: AdapterError| CallError::new(op.error_code(), error.to_string());
         let (Op::Set { key, .. } | Op::Get { key } | Op::Delete { key } | Op::Update { key, .. }) = op else {
             return match answered {
                 Answered::Read(output) => Ok(output),

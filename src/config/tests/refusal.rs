@@ -96,11 +96,6 @@ fn values_that_contradict_each_other_are_refused() {
 
 #[test]
 fn adapter_of_another_version_is_refused_with_what_to_write() {
-    assert_eq!(
-        refused(&adapter("KvStore", "store_method: file_based, file_path: ./data")),
-        "modules[0].config.adapter.config.store_method: file_based is not in this version yet; set `store_method: in_memory` \
-         (items are lost on restart)"
-    );
     for class in ["RedisAdapter", "Bridge"] {
         assert_eq!(
             refused(&adapter(class, "redis_url: 'redis://user:hunter2@host'")),

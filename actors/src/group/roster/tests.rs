@@ -178,7 +178,8 @@ impl World {
             Step::Ask => self.wanted = self.roster.wanted().or(self.wanted.take()),
             Step::TakeSnapshot => {
                 if let Some(wanted) = self.wanted.take() {
-                    self.on_its_way = Some((wanted.request, self.ledger.snapshot(&self.key, wanted.whole, &wanted.items).unwrap()));
+                    self.on_its_way =
+                        Some((wanted.request, self.ledger.snapshot(&self.key, wanted.whole, &wanted.items).unwrap().wait().unwrap()));
                 }
             }
             Step::DeliverSnapshot => {
@@ -259,6 +260,9 @@ proptest! {
     }
 }
 
+/// More changes than are kept for the first snapshot.
+const TOO_MANY: usize = KEPT_BYTES / CHANGE_BYTES;
+
 #[test]
 fn kept_changes_over_the_bound_lead_to_a_newer_snapshot() {
     let mut world = World::new(usize::MAX);
@@ -266,13 +270,28 @@ fn kept_changes_over_the_bound_lead_to_a_newer_snapshot() {
     for step in [Step::Ask, Step::TakeSnapshot] {
         world.step(step);
     }
-    for _ in 0..=KEPT_CHANGES {
+    for _ in 0..TOO_MANY {
         world.step(Step::Write(1));
     }
-    assert!(world.roster.kept.is_empty());
+    assert!(world.roster.kept.len() < TOO_MANY);
     world.settle();
     world.check();
-    assert_eq!(world.sockets[0].2.group["b"]["v"], KEPT_CHANGES + 1);
+    assert_eq!(world.sockets[0].2.group["b"]["v"], TOO_MANY);
+}
+
+#[test]
+fn snapshot_that_came_too_late_again_and_again_becomes_urgent() {
+    let mut world = World::new(usize::MAX);
+    world.step(Step::Join(0, 0, None));
+    for round in 0..PATIENCE {
+        let wanted = world.roster.wanted().unwrap();
+        assert!(!wanted.urgent);
+        world.step(Step::TakeSnapshot);
+        for _ in 0..TOO_MANY << round {
+            world.step(Step::Write(1));
+        }
+    }
+    assert!(world.roster.wanted().unwrap().urgent);
 }
 
 #[test]

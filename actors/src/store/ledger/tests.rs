@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::adapter::Items;
 use crate::adapter::memory::Memory;
+use crate::adapter::{Items, Streams};
 
 fn json(text: &str) -> Json {
     Json::assembled(text.to_owned())
@@ -42,11 +42,11 @@ fn timestamps_of_a_group_rise_strictly_within_one_millisecond() {
 #[test]
 fn sync_of_a_new_group_is_older_than_its_first_change() {
     let mut ledger = at(1_000);
-    let snapshot = ledger.snapshot(&GroupKey::new("s", "g"), true, &[]).unwrap();
+    let snapshot = ledger.snapshot(&GroupKey::new("s", "g"), true, &[]).unwrap().wait().unwrap();
     assert_eq!((snapshot.position.seq, snapshot.timestamp), (0, 999));
     set(&mut ledger, "a", "1");
     assert_eq!(ledger.commit().unwrap()[0].timestamp, 1_000);
-    assert_eq!(ledger.snapshot(&GroupKey::new("s", "g"), true, &[]).unwrap().timestamp, 1_000);
+    assert_eq!(ledger.snapshot(&GroupKey::new("s", "g"), true, &[]).unwrap().wait().unwrap().timestamp, 1_000);
 }
 
 #[test]
@@ -89,13 +89,13 @@ impl Adapter for Failing {
     fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
         self.0.get(key)
     }
-    fn list(&mut self, group: &GroupKey) -> Result<Items, AdapterError> {
+    fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError> {
         self.0.list(group)
     }
-    fn list_groups(&mut self, stream: &str) -> Result<Vec<Name>, AdapterError> {
+    fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError> {
         self.0.list_groups(stream)
     }
-    fn list_all(&mut self) -> Result<Vec<(Name, Vec<Name>)>, AdapterError> {
+    fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
         self.0.list_all()
     }
     fn commit(&mut self, _: &[Write], _: &[(GroupKey, Head)]) -> Result<(), AdapterError> {

@@ -1,0 +1,194 @@
+//! The folder of a file store: what belongs into it, whose it is, and how old it is.
+//!
+//! ```text
+//! file_path/
+//!   LOCK          held locked as long as somebody uses the folder; says who
+//!   control       the socket of the server that runs on it, where there is one
+//!   db/           RocksDB's files, and
+//!     FORMAT      the version of what is in them
+//!   db.new/       a store that is being made or restored; renamed to `db` when it is complete
+//!   db.before-*/  what `weir restore --replace` has put aside
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::FolderError;
+
+/// The version of what [`keys`](super::keys) describes.
+pub const FORMAT: u32 = 1;
+
+const TITLE: &str = "weir store, format ";
+const LOCK: &str = "LOCK";
+const DB: &str = "db";
+const NEW: &str = "db.new";
+const BEFORE: &str = "db.before-";
+/// The name of the control socket, which belongs to the server and not to the store.
+pub const CONTROL: &str = "control";
+
+/// A folder that this process has locked. Dropping it lets others in.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// What is in a folder.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    Store,
+    Nothing,
+}
+
+impl Claim {
+    /// Locks the folder `path` for this process, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// Where the folder holds something else, was written by a newer version, or is in use, and where it cannot be read or written.
+    pub(super) fn take(path: &Path) -> Result<(Self, Holds), FolderError> {
+        inspect(path)?;
+        fs::create_dir_all(path).map_err(|cause| FolderError::writing(path, cause))?;
+        let file = path.join(LOCK);
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&file);
+        let mut lock = options.map_err(|cause| FolderError::writing(&file, cause))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // Whoever holds it may be about to write its name.
+                let _ = (&mut lock).take(128).read_to_string(&mut owner);
+                let owner = if owner.is_empty() { "another process".to_owned() } else { owner.trim_end().to_owned() };
+                return Err(FolderError::Locked { path: path.into(), owner });
+            }
+            Err(TryLockError::Error(cause)) => return Err(FolderError::writing(&file, cause)),
+        }
+        let named = lock.set_len(0).and_then(|()| writeln!(lock, "process {}", std::process::id()));
+        named.map_err(|cause| FolderError::writing(&file, cause))?;
+        // Once more, now that nobody else is at it.
+        let holds = inspect(path)?;
+        Ok((Self { path: path.into(), _lock: lock }, holds))
+    }
+
+    /// The same for a folder that must hold a store.
+    pub(super) fn existing(path: &Path) -> Result<Self, FolderError> {
+        if inspect(path)? == Holds::Nothing {
+            return Err(FolderError::NoStore { path: path.into() });
+        }
+        Self::take(path).map(|(claim, _)| claim)
+    }
+
+    /// The same for a folder that is only read: on a medium that cannot be written there is nobody to lock out.
+    pub(super) fn to_read(path: &Path) -> Result<Option<Self>, FolderError> {
+        match Self::existing(path) {
+            Ok(claim) => Ok(Some(claim)),
+            Err(FolderError::NotWritable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the store of this folder aside, under a name that tells when.
+    pub(super) fn put_aside(&self) -> Result<PathBuf, FolderError> {
+        let aside = self.path.join(format!("{BEFORE}{}", crate::clock::wall()));
+        fs::rename(self.db(), &aside).map_err(|cause| FolderError::writing(&self.path, cause))?;
+        Ok(aside)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn db(&self) -> PathBuf {
+        self.path.join(DB)
+    }
+
+    /// An empty place for a store that is being made; what an earlier attempt has left there is removed.
+    pub(super) fn clear_new(&self) -> Result<PathBuf, FolderError> {
+        let new = self.path.join(NEW);
+        match fs::remove_dir_all(&new) {
+            Ok(()) => {}
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(FolderError::writing(&new, cause)),
+        }
+        Ok(new)
+    }
+
+    /// Makes the complete store in `db.new` the store of this folder, at once or not at all.
+    pub(super) fn publish_new(&self) -> Result<(), FolderError> {
+        let new = self.path.join(NEW);
+        mark(&new)?;
+        fs::rename(&new, self.db()).map_err(|cause| FolderError::writing(&self.path, cause))?;
+        sync_folder(&self.path)
+    }
+}
+
+/// Where RocksDB's files of the store at `path` are.
+pub(super) fn db_of(path: &Path) -> PathBuf {
+    path.join(DB)
+}
+
+/// Whether a store is in the folder, without touching it.
+///
+/// # Errors
+/// Where it holds something else or something newer.
+pub(super) fn inspect(path: &Path) -> Result<Holds, FolderError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Holds::Nothing),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(FolderError::NotAStore { path: path.into(), found: "no folder but a file".into() });
+        }
+        Err(cause) => return Err(FolderError::reading(path, cause)),
+    };
+    let mut holds = Holds::Nothing;
+    for entry in entries {
+        let name = entry.map_err(|cause| FolderError::reading(path, cause))?.file_name();
+        match name.to_str() {
+            Some(DB) => holds = Holds::Store,
+            // A file system of its own has a `lost+found`.
+            Some(LOCK | CONTROL | NEW | "lost+found") => {}
+            Some(name) if name.starts_with(BEFORE) => {}
+            _ => {
+                let found = if name.to_string_lossy().ends_with(".bin") {
+                    format!("{name:?}, probably of the iii engine, whose files Weir does not read")
+                } else {
+                    format!("{name:?}")
+                };
+                return Err(FolderError::NotAStore { path: path.into(), found });
+            }
+        }
+    }
+    if holds == Holds::Store {
+        read_format(&path.join(DB))?;
+    }
+    Ok(holds)
+}
+
+fn read_format(db: &Path) -> Result<(), FolderError> {
+    let file = db.join("FORMAT");
+    let damaged = |detail: &str| FolderError::Damaged { path: file.clone(), detail: detail.into() };
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Err(damaged("it is missing")),
+        Err(cause) => return Err(FolderError::reading(&file, cause)),
+    };
+    let version = std::str::from_utf8(&text).ok().and_then(|text| text.strip_prefix(TITLE)?.strip_suffix('\n')?.parse::<u32>().ok());
+    match version {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(FolderError::NewerFormat { path: db.into(), found, supported: FORMAT }),
+        _ => Err(damaged("it does not name a format")),
+    }
+}
+
+/// Writes the mark of a complete store into its folder.
+pub(super) fn mark(db: &Path) -> Result<(), FolderError> {
+    let file = db.join("FORMAT");
+    let written = File::create(&file).and_then(|mut mark| writeln!(mark, "{TITLE}{FORMAT}").and_then(|()| mark.sync_all()));
+    written.map_err(|cause| FolderError::writing(&file, cause))?;
+    sync_folder(db)
+}
+
+/// Makes the names in a folder permanent.
+pub(super) fn sync_folder(path: &Path) -> Result<(), FolderError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|cause| FolderError::writing(path, cause))
+}

@@ -1,0 +1,98 @@
+//! An import into a running server: each item is a `stream::set`, seen by subscribers and triggers as any other.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+use tokio::sync::oneshot::{self, error::RecvError};
+use weir_actors::adapter::file::export::Parser;
+use weir_actors::error::{CallError, Outcome, Output};
+use weir_actors::functions::{Registry, ReplyTo};
+use weir_actors::ids::Name;
+use weir_actors::store::Submit;
+use weir_actors::store::input::Op;
+
+use super::Import;
+
+/// Sets that are under way at a time, and their bytes.
+const UNDER_WAY: (usize, usize) = (256, 8 << 20);
+/// How long the sender may send nothing.
+const SILENCE: Duration = Duration::from_secs(60);
+
+type Waiting = VecDeque<(oneshot::Receiver<Outcome>, usize)>;
+
+/// Reads NDJSON and sets its items; how many.
+///
+/// # Errors
+/// What is wrong with the file, or what the store answers; what was set before stays.
+pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import, registry: &Registry) -> Result<u64, String> {
+    let mut parser = Parser::new(&registry.settings.stream, import.rename.as_deref());
+    let (mut waiting, mut bytes) = (Waiting::new(), 0);
+    let (mut line, mut checked) = (Vec::new(), import.merge);
+    loop {
+        line.clear();
+        // One byte more than is right, so that what is longer is seen to be.
+        let limit = parser.max_line_bytes() as u64 + 1;
+        let mut limited = from.take(limit);
+        let read = tokio::time::timeout(SILENCE, limited.read_until(b'\n', &mut line)).await;
+        let read =
+            read.map_err(|elapsed| format!("nothing came for {} s: {elapsed}", SILENCE.as_secs()))?.map_err(|error| error.to_string())?;
+        if read == 0 {
+            break;
+        }
+        if read as u64 == limit {
+            return Err(format!("line {} is longer than {limit} bytes", parser.items() + 2));
+        }
+        let item = parser.line(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(|error| error.to_string())?;
+        if !checked && let Some(stream) = parser.stream() {
+            refuse_to_mix(registry, stream.clone()).await?;
+            checked = true;
+        }
+        let Some((key, data)) = item else { continue };
+        let size = data.as_bytes().len();
+        bytes += size;
+        waiting.push_back((submit(registry, Op::Set { key, data })?, size));
+        while waiting.len() > UNDER_WAY.0 || bytes > UNDER_WAY.1 {
+            bytes -= settle(&mut waiting).await?;
+        }
+    }
+    while !waiting.is_empty() {
+        settle(&mut waiting).await?;
+    }
+    parser.finish().map_err(|error| error.to_string())
+}
+
+async fn refuse_to_mix(registry: &Registry, stream: Name) -> Result<(), String> {
+    let groups = submit(registry, Op::ListGroups { stream: stream.clone() })?.await;
+    match groups.map_err(|closed| closing(&closed))?.map_err(|error| error.to_string())? {
+        Output::Value(groups) if groups.as_bytes() == b"[]" => Ok(()),
+        _ => Err(mixes(&stream)),
+    }
+}
+
+/// What is said where a stream would be imported over items.
+pub(crate) fn mixes(stream: &Name) -> String {
+    format!(
+        "stream {:?} holds items already; `--merge` replaces those of the same name and keeps the others, `--as` takes another stream",
+        stream.as_str()
+    )
+}
+
+fn submit(registry: &Registry, op: Op) -> Result<oneshot::Receiver<Outcome>, String> {
+    let store = registry.store().ok_or("the server is not ready; try again")?;
+    let (sender, receiver) = oneshot::channel();
+    // Bounded by what is under way here.
+    store.do_send(Submit { op, reply: ReplyTo::Once(sender) });
+    Ok(receiver)
+}
+
+/// Waits for the oldest set; how many bytes it had.
+async fn settle(waiting: &mut Waiting) -> Result<usize, String> {
+    let Some((outcome, size)) = waiting.pop_front() else { return Ok(0) };
+    outcome.await.map_err(|closed| closing(&closed))?.map_err(|error: CallError| error.to_string())?;
+    Ok(size)
+}
+
+fn closing(closed: &RecvError) -> String {
+    format!("the server is closing: {closed}")
+}
