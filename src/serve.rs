@@ -77,7 +77,11 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     handles.0.stop(false).await;
     handles.1.stop(false).await;
     drop((servers, control));
-    system.stop();
+    tokio::select! {
+        stopped = actix_rt::task::spawn_blocking(move || system.stop()) => stopped?,
+        _ = interrupt.recv() => tracing::warn!("a second signal; ending at once"),
+        _ = terminate.recv() => tracing::warn!("a second signal; ending at once"),
+    }
     match failed {
         Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
         None => Ok(()),

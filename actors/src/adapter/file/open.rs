@@ -18,8 +18,6 @@ use crate::adapter::Head;
 
 /// What is collected in memory before it becomes a file; as much again may wait to be written.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
-/// The logs that a start has to replay at most.
-const LOG_BYTES: u64 = 128 << 20;
 /// Files that are kept open.
 const OPEN_FILES: i32 = 1_000;
 /// A file with this many deletions in a row is compacted for it, so that room comes back though nothing else is written.
@@ -93,7 +91,6 @@ pub(super) fn rocksdb_options(cache_bytes: usize, recovery: Recovery) -> Options
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_max_write_buffer_number(3);
-    options.set_max_total_wal_size(LOG_BYTES);
     options.set_max_open_files(OPEN_FILES);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
