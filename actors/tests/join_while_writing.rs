@@ -14,12 +14,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use weir_actors::adapter::memory::Memory;
+use weir_actors::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use weir_actors::error::Output;
 use weir_actors::functions::ReplyTo;
 use weir_actors::group::local::Local;
 use weir_actors::group::roster::Scope;
 use weir_actors::group::{Group, Subscribe, Unsubscribe};
-use weir_actors::ids::{GroupKey, ItemKey, SocketId};
+use weir_actors::ids::{GroupKey, ItemKey, Name, SocketId};
 use weir_actors::json::Json;
 use weir_actors::session::outbox::{OutboxBody, OutboxRef, Shut};
 use weir_actors::settings::Settings;
@@ -125,8 +126,44 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-async fn run(steps: Vec<Step>, outbox_bytes: usize) {
-    let system = System::start(Settings::default(), Box::new(Memory::new()));
+/// Reads listings beside the writer, as the file store does with large groups.
+struct Deferring(Memory);
+
+impl Adapter for Deferring {
+    fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
+        self.0.get(key)
+    }
+    fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError> {
+        let items = self.0.list(group)?;
+        Ok(Read::Deferred(Box::new(|| {
+            // Whatever the other threads do may come first.
+            std::thread::yield_now();
+            items.wait()
+        })))
+    }
+    fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError> {
+        self.0.list_groups(stream)
+    }
+    fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
+        self.0.list_all()
+    }
+    fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
+        self.0.commit(writes, heads)
+    }
+    fn head(&mut self, group: &GroupKey) -> Result<Option<Head>, AdapterError> {
+        self.0.head(group)
+    }
+    fn floor(&self) -> Head {
+        self.0.floor()
+    }
+    fn epoch(&self) -> u64 {
+        self.0.epoch()
+    }
+}
+
+async fn run(steps: Vec<Step>, outbox_bytes: usize, deferring: bool) {
+    let adapter: Box<dyn Adapter> = if deferring { Box::new(Deferring(Memory::new())) } else { Box::new(Memory::new()) };
+    let system = System::start(Settings::default(), adapter);
     let store = system.registry().store().unwrap().clone();
     let local = Local::new(system.registry().clone());
     let nobody = Nobody.start();
@@ -176,7 +213,8 @@ proptest! {
     fn subscriber_that_joins_among_four_writers_ends_with_the_state_of_the_store(
         steps in proptest::collection::vec(step(), 1..200),
         outbox_bytes in prop_oneof![Just(1usize << 20), 200..2_000usize],
+        deferring in any::<bool>(),
     ) {
-        actix_rt::System::new().block_on(run(steps, outbox_bytes));
+        actix_rt::System::new().block_on(run(steps, outbox_bytes, deferring));
     }
 }
