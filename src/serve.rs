@@ -79,13 +79,19 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     drop((servers, control));
     tokio::select! {
         stopped = actix_rt::task::spawn_blocking(move || system.stop()) => stopped?,
-        _ = interrupt.recv() => tracing::warn!("a second signal; ending at once"),
-        _ = terminate.recv() => tracing::warn!("a second signal; ending at once"),
+        _ = interrupt.recv() => end_at_once(),
+        _ = terminate.recv() => end_at_once(),
     }
     match failed {
         Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
         None => Ok(()),
     }
+}
+
+/// Ends the process while the store is being closed, which a disk that hangs may make long. Nothing is lost: it is in the log.
+fn end_at_once() -> ! {
+    tracing::warn!("a second signal; ending at once");
+    std::process::exit(1);
 }
 
 fn listen(host: &str, port: u16, what: &str) -> anyhow::Result<TcpListener> {

@@ -48,7 +48,7 @@ impl Claim {
     /// Where the folder holds something else, was written by a newer version, or is in use, and where it cannot be read or written.
     pub(super) fn take(path: &Path) -> Result<(Self, Holds), FolderError> {
         inspect(path)?;
-        fs::create_dir_all(path).map_err(|cause| FolderError::writing(path, cause))?;
+        make(path)?;
         let file = path.join(LOCK);
         let options = File::options().read(true).write(true).create(true).truncate(false).open(&file);
         let mut lock = options.map_err(|cause| FolderError::writing(&file, cause))?;
@@ -186,6 +186,14 @@ pub(super) fn mark(db: &Path) -> Result<(), FolderError> {
     let written = File::create(&file).and_then(|mut mark| writeln!(mark, "{TITLE}{FORMAT}").and_then(|()| mark.sync_all()));
     written.map_err(|cause| FolderError::writing(&file, cause))?;
     sync_folder(db)
+}
+
+/// Makes a folder and those above it that are missing, permanently: what is synced into it must not go with it.
+pub(super) fn make(path: &Path) -> Result<(), FolderError> {
+    let path = std::path::absolute(path).map_err(|cause| FolderError::writing(path, cause))?;
+    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(&path).map_err(|cause| FolderError::writing(&path, cause))?;
+    missing.into_iter().filter_map(Path::parent).try_for_each(sync_folder)
 }
 
 /// Makes the names in a folder permanent.

@@ -66,7 +66,7 @@ fn backup_db(db: &DB, to: &Path) -> Result<Copied, FolderError> {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
         Err(cause) => return Err(FolderError::writing(to, cause)),
     }
-    fs::create_dir_all(to).map_err(|cause| FolderError::writing(to, cause))?;
+    folder::make(to)?;
     let copy = folder::db_of(to);
     let copied = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&copy));
     let marked = copied.map_err(|error| FolderError::rocksdb(to, &error)).and_then(|()| {

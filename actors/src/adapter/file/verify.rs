@@ -7,13 +7,12 @@ use rocksdb::{DB, ReadOptions};
 use serde::{Deserialize, Serialize};
 
 use super::FileStoreHandle;
-use super::catalog::read_meta;
 use super::error::FolderError;
 use super::folder::{self, Claim, Holds};
-use super::keys::{self, GroupRecord, StreamRecord};
+use super::keys::{self, GroupRecord, Meta, StreamRecord};
 use super::maintain::closed;
 use super::open::{self, Recovery};
-use super::view::scan;
+use super::view::{Snapshot, scan};
 use crate::json::{self, MAX_DEPTH};
 
 /// Problems that are told one by one; the others are counted.
@@ -63,7 +62,7 @@ impl FileStoreHandle {
     /// Where the store is closed.
     pub fn verify(&self) -> Result<Verification, FolderError> {
         let store = self.0.upgrade().ok_or_else(closed)?;
-        Ok(verify_db(&store.db))
+        Ok(verify_db(&store.db, &store.db.snapshot()))
     }
 }
 
@@ -82,7 +81,7 @@ pub fn verify(path: &Path) -> Result<Verification, FolderError> {
 pub(super) fn verify_folder(path: &Path) -> Result<Verification, FolderError> {
     let logs = open::look_through_logs(&folder::db_of(path))?;
     let db = open::open_to_read(path, Recovery::Prefix)?;
-    let mut found = verify_db(&db);
+    let mut found = verify_db(&db, &db.snapshot());
     if let Some((log, at)) = logs.damaged {
         found.problems.insert(0, format!("{}: cannot be read at byte {at}; the writes behind it are lost", log.display()));
     }
@@ -102,19 +101,20 @@ struct Counted {
     places: HashSet<u64>,
 }
 
-fn verify_db(db: &DB) -> Verification {
+/// Everything as of one moment: others may go on writing.
+fn verify_db(db: &DB, moment: &Snapshot<'_>) -> Verification {
     let mut found = Verification::default();
     let mut streams: HashMap<u64, (String, StreamRecord, u64)> = HashMap::new();
     let mut groups: BTreeMap<u64, Counted> = BTreeMap::new();
-    let next_id = match read_meta(db) {
+    let next_id = match moment.get_pinned(keys::META).map(|value| value.and_then(|value| Meta::decode(&value))) {
         Ok(Some(meta)) => meta.next_id,
         missing => {
-            let why = missing.map_or_else(|error| error.to_string(), |_| "it is missing".into());
+            let why = missing.map_or_else(|error| error.to_string(), |_| "it is missing or cannot be read".into());
             found.problem(format!("the record of the store itself: {why}"));
             u64::MAX
         }
     };
-    let read = walk(db, keys::streams(), |key, value| match (keys::stream_name(key), StreamRecord::decode(value)) {
+    let read = walk(db, moment, keys::streams(), |key, value| match (keys::stream_name(key), StreamRecord::decode(value)) {
         (Some(name), Some(record)) if record.id < next_id => {
             if let Some((other, ..)) = streams.insert(record.id, (name.to_owned(), record, 0)) {
                 found.problem(format!("streams {other:?} and {name:?} have the same id"));
@@ -125,7 +125,7 @@ fn verify_db(db: &DB) -> Verification {
     if let Err(error) = read {
         found.problem(format!("the list of streams: {error}"));
     }
-    let read = walk(db, keys::groups(), |key, value| {
+    let read = walk(db, moment, keys::groups(), |key, value| {
         let (Some((stream, name)), Some(record)) = (keys::id_and_name(key), GroupRecord::decode(value)) else {
             found.problem(format!("the record of a group cannot be read: {:?}", String::from_utf8_lossy(key)));
             return;
@@ -153,17 +153,17 @@ fn verify_db(db: &DB) -> Verification {
             found.problem(format!("stream {name:?} should have {} groups and has {groups}", record.groups));
         }
     }
-    verify_items(db, &mut found, &mut groups);
+    verify_items(db, moment, &mut found, &mut groups);
     found.streams = streams.len() as u64;
     found.groups = groups.len() as u64;
     found
 }
 
-fn verify_items(db: &DB, found: &mut Verification, groups: &mut BTreeMap<u64, Counted>) {
+fn verify_items(db: &DB, moment: &Snapshot<'_>, found: &mut Verification, groups: &mut BTreeMap<u64, Counted>) {
     let (mut from, to) = keys::items();
     loop {
         let mut last = None;
-        let read = walk(db, (from.clone(), to.clone()), |key, value| {
+        let read = walk(db, moment, (from.clone(), to.clone()), |key, value| {
             let Some((id, item)) = keys::id_and_name(key) else {
                 found.problem(format!("an item with a key that cannot be read: {:?}", String::from_utf8_lossy(key)));
                 return;
@@ -212,8 +212,9 @@ fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<&serde_json::value::RawValue>(text).is_ok() && json::depth(text) <= MAX_DEPTH
 }
 
-fn walk(db: &DB, range: (Vec<u8>, Vec<u8>), mut each: impl FnMut(&[u8], &[u8])) -> Result<(), rocksdb::Error> {
+fn walk(db: &DB, moment: &Snapshot<'_>, range: (Vec<u8>, Vec<u8>), mut each: impl FnMut(&[u8], &[u8])) -> Result<(), rocksdb::Error> {
     let mut options = ReadOptions::default();
+    options.set_snapshot(moment);
     options.fill_cache(false);
     options.set_readahead_size(READ_AHEAD_BYTES);
     scan(db, options, range, std::convert::identity, |key, value| {

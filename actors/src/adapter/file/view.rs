@@ -12,7 +12,7 @@ use crate::adapter::{AdapterError, Items, Streams};
 use crate::ids::Name;
 use crate::json::Json;
 
-type Snapshot<'a> = rocksdb::SnapshotWithThreadMode<'a, DB>;
+pub(super) type Snapshot<'a> = rocksdb::SnapshotWithThreadMode<'a, DB>;
 
 self_cell!(
     /// All that was committed when it was taken. It holds the store open.
