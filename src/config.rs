@@ -70,6 +70,8 @@ pub(crate) enum AdapterConfig {
     },
     /// `modules::stream::adapters::KvStore` with `store_method: in_memory`: lost on restart.
     InMemory,
+    /// Any other path: the functions that begin with it, of a connected worker.
+    Functions(String),
 }
 
 /// Where the file store is unless `file_path` says otherwise.

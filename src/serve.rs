@@ -34,14 +34,18 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let streams = listen(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     let addresses = (workers.local_addr()?, streams.local_addr()?);
     let (adapter, files): (Box<dyn Adapter>, _) = match &config.stream.adapter {
-        AdapterConfig::InMemory => (Box::new(Memory::new()), None),
+        // The worker keeps the items; what is numbered here is lost with the process, and so is every subscriber.
+        AdapterConfig::InMemory | AdapterConfig::Functions(_) => (Box::new(Memory::new()), None),
         AdapterConfig::File { path, options } => {
             let store = FileStore::open(path, options.clone()).context("the file store (`adapter` of the stream module)")?;
             let handle = store.handle();
             (Box::new(store), Some((path.clone(), handle)))
         }
     };
-    let settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
+    let mut settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
+    if let AdapterConfig::Functions(prefix) = &config.stream.adapter {
+        settings.stream.adapter_functions = Some(prefix.clone());
+    }
     let system = System::start(settings, adapter);
     let control = files.and_then(|(path, handle)| Control::start(&path, handle, system.registry().clone()));
 
@@ -125,6 +129,7 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     let store = match &config.stream.adapter {
         AdapterConfig::InMemory => "in memory; everything is gone when the server stops".to_owned(),
         AdapterConfig::File { path, .. } => path.display().to_string(),
+        AdapterConfig::Functions(prefix) => format!("functions {prefix}::… of a connected worker"),
     };
     let text =
         format!("weir {version}\n  workers  ws://{workers}\n  streams  ws://{streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n");

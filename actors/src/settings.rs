@@ -43,7 +43,9 @@ impl Default for WorkerSettings {
 pub struct StreamSettings {
     /// The function that decides who may connect; `None` lets everybody in.
     pub auth_function: Option<String>,
-    /// How long it may take.
+    /// Where the items of all streams are a worker's to keep: what its functions `…::get`, `…::set` and so on begin with.
+    pub adapter_functions: Option<String>,
+    /// How long the auth function may take.
     pub auth_timeout: Duration,
     /// How a refusal looks.
     pub auth_refusal: AuthRefusal,
@@ -73,6 +75,7 @@ impl Default for StreamSettings {
     fn default() -> Self {
         Self {
             auth_function: None,
+            adapter_functions: None,
             auth_timeout: Duration::from_secs(5),
             auth_refusal: AuthRefusal::Close,
             join_failure: JoinFailure::Refuse,

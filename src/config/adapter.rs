@@ -5,7 +5,7 @@ use super::expand::Scalar;
 use super::keys::{self, KvStore, StoreMethod};
 use super::modules::Reader;
 use super::source::Node;
-use super::wording::{hint, quotable};
+use super::wording::{hint, plain, quotable};
 use super::{AdapterConfig, FILE_PATH};
 
 const KV_STORE: &str = "modules::stream::adapters::KvStore";
@@ -35,6 +35,14 @@ impl Reader<'_> {
             }
             REDIS => Err(not_yet(REDIS)),
             BRIDGE => Err(not_yet(BRIDGE)),
+            functions if functions.contains("::") && !functions.starts_with("modules::") => {
+                let own = self.config(entry, at)?;
+                for key in own.into_iter().flat_map(|own| own.keys()) {
+                    self.warn(format!("{at}.config.{}: has no effect with an adapter of functions", plain(key)));
+                }
+                *adapter = AdapterConfig::Functions(functions.trim_end_matches("::").to_owned());
+                Ok(())
+            }
             other => {
                 let hint = hint(other, &[KV_STORE]);
                 Err(ConfigError::UnknownClass { key: class_at, class: quotable(other), hint })

@@ -92,6 +92,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
         adapter: AdapterConfig::default(),
         settings: StreamSettings {
             auth_function: Some("a".to_owned()),
+            adapter_functions: None,
             auth_timeout: Duration::from_millis(1),
             auth_refusal: AuthRefusal::Http,
             join_failure: JoinFailure::Allow,
@@ -220,4 +221,15 @@ fn fsync_is_a_word_or_a_period() {
     }
     assert!(refused(&adapter("KvStore", "fsync: { every_ms: 0 }")).starts_with(&format!("{at}.every_ms: found 0")));
     assert!(refused(&adapter("KvStore", "fsync: { evry_ms: 5 }")).contains("did you mean `every_ms`?"));
+}
+
+#[test]
+fn class_that_is_not_built_in_is_an_adapter_of_functions() {
+    let class = |class: &str| stream(&format!("adapter: {{ class: '{class}' }}"));
+    assert_eq!(loaded(&class("my::store")).stream.adapter, AdapterConfig::Functions("my::store".to_owned()));
+    let config = loaded(&stream("adapter: { class: 'my::store', config: { table: items } }"));
+    assert_eq!(config.warnings, ["modules[0].config.adapter.config.table: has no effect with an adapter of functions"]);
+    // A mistyped class of ours is none.
+    assert!(refused(&class("modules::stream::adapters::KvStor")).contains("did you mean"));
+    assert!(refused(&class("KvStore")).contains("unknown class"));
 }

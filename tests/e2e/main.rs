@@ -9,6 +9,7 @@ mod server;
 mod subscriber;
 mod worker;
 
+mod adapter_functions;
 mod auth;
 mod bad_frames;
 mod bad_input;

@@ -27,7 +27,7 @@ use crate::store::input;
 use crate::trigger::Triggers;
 use crate::trigger::table::TriggerTable;
 use crate::wire::worker::Trace;
-use table::{FunctionTable, Overrides};
+use table::{FunctionTable, Override, Overrides};
 
 /// A connected worker, as everybody else sees it.
 #[derive(Debug)]
@@ -238,13 +238,30 @@ impl Registry {
         self.actors.get().map(|actors| &actors.triggers)
     }
 
-    /// Which functions of `stream` are overridden.
+    /// Which functions of `stream` are overridden, by its own overrides or by an adapter of functions.
     #[must_use]
     pub fn overrides(&self, stream: &str) -> Overrides {
+        let own = self.own_overrides(stream);
+        let Some(adapter) = &self.settings.stream.adapter_functions else { return own };
+        let all = own.and(Overrides::ADAPTER);
+        let updates = self.functions.read().get(&Override::Update.adapter_id(adapter)).is_some();
+        if updates { all.with(Override::Update) } else { all }
+    }
+
+    fn own_overrides(&self, stream: &str) -> Overrides {
         if self.overridden.load(Ordering::Acquire) == 0 {
             return Overrides::default();
         }
         self.functions.read().overrides(stream)
+    }
+
+    /// The function that serves `with` for `stream`, where it is overridden.
+    #[must_use]
+    pub fn override_id(&self, with: Override, stream: &str) -> String {
+        match &self.settings.stream.adapter_functions {
+            Some(adapter) if !self.own_overrides(stream).has(with) => with.adapter_id(adapter),
+            _ => with.id(stream),
+        }
     }
 
     /// Registers a function of `worker`.

@@ -48,6 +48,8 @@ pub enum Override {
     ListGroups,
     /// `stream::update`
     Update,
+    /// `stream::list_all`, which no stream can override: only an adapter of functions has it.
+    ListAll,
 }
 
 impl Override {
@@ -70,7 +72,27 @@ impl Override {
     /// The function id that overrides this function for `stream`.
     #[must_use]
     pub fn id(self, stream: &str) -> String {
-        format!("{}{stream})", Self::ALL[self as usize].1)
+        format!("stream::{}({stream})", self.name())
+    }
+
+    /// The function id by which an adapter of functions serves this function.
+    #[must_use]
+    pub fn adapter_id(self, adapter: &str) -> String {
+        format!("{adapter}::{}", self.name())
+    }
+
+    /// The last part of the function's id.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Set => "set",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::ListGroups => "list_groups",
+            Self::Update => "update",
+            Self::ListAll => "list_all",
+        }
     }
 }
 
@@ -79,6 +101,28 @@ impl Override {
 pub struct Overrides(u8);
 
 impl Overrides {
+    /// What an adapter of functions must serve.
+    pub const ADAPTER: Self = Self(
+        1 << Override::Get as u8
+            | 1 << Override::Set as u8
+            | 1 << Override::Delete as u8
+            | 1 << Override::List as u8
+            | 1 << Override::ListGroups as u8
+            | 1 << Override::ListAll as u8,
+    );
+
+    /// These and `op`.
+    #[must_use]
+    pub fn with(self, op: Override) -> Self {
+        Self(self.0 | 1 << op as u8)
+    }
+
+    /// These and the others.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// Whether `op` is overridden.
     #[must_use]
     pub fn has(self, op: Override) -> bool {
@@ -87,7 +131,7 @@ impl Overrides {
 
     /// Those that are overridden.
     pub fn iter(self) -> impl Iterator<Item = Override> {
-        Override::ALL.into_iter().map(|(op, _)| op).filter(move |op| self.has(*op))
+        Override::ALL.into_iter().map(|(op, _)| op).chain([Override::ListAll]).filter(move |op| self.has(*op))
     }
 
     /// Whether none is.

@@ -57,9 +57,13 @@ pub(super) enum Route {
 
 /// Where a call has to go, by the overrides that are registered now.
 pub(super) fn route(store: &Store, op: &Op, reply: &ReplyTo) -> Route {
-    if let Op::ListGroups { stream } = op {
-        let overridden = store.registry.overrides(stream.as_str()).has(Override::ListGroups);
-        return if overridden { Route::Call(Override::ListGroups) } else { Route::Own };
+    let wide = match op {
+        Op::ListGroups { stream } => Some((Override::ListGroups, stream.as_str())),
+        Op::ListAll => Some((Override::ListAll, "")),
+        _ => None,
+    };
+    if let Some((with, stream)) = wide {
+        return if store.registry.overrides(stream).has(with) { Route::Call(with) } else { Route::Own };
     }
     let Some(group) = op.group().filter(|group| store.has_lane(group)) else { return Route::Own };
     let overrides = store.registry.overrides(group.stream());
@@ -67,8 +71,9 @@ pub(super) fn route(store: &Store, op: &Op, reply: &ReplyTo) -> Route {
     let now = with.map_or(Route::Own, Route::Call);
     // A handler may call its own group while the lane waits for that handler. It cannot be told from the worker's other calls, so only
     // what would wait for ever goes ahead: reads while an exclusive call is under way, and events that are waited for.
-    let inside =
-        reply.caller().is_some_and(|caller| overrides.iter().any(|op| store.registry.owner_of(&op.id(group.stream())) == Some(caller)));
+    let inside = reply.caller().is_some_and(|caller| {
+        overrides.iter().any(|op| store.registry.owner_of(&store.registry.override_id(op, group.stream())) == Some(caller))
+    });
     let exclusive = store.lanes.get(group).is_some_and(Lane::is_exclusive);
     if inside && (matches!(op, Op::Send { .. }) || (op.is_read() && exclusive)) {
         return now;

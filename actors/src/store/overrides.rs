@@ -1,11 +1,11 @@
-//! Calls to the functions by which a worker takes over a stream (protocol.md B.6).
+//! Calls to the functions by which a worker takes over a stream (protocol.md B.6), or all streams, as an adapter of functions.
 
 use bytes::BufMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::input::Op;
-use crate::error::{CallError, JSON_ERROR, Outcome, Output};
+use crate::error::{CallError, FUNCTION_NOT_FOUND, JSON_ERROR, Outcome, Output};
 use crate::functions::table::Override;
 use crate::functions::{Registry, value_or_null};
 use crate::ids::{GroupKey, ItemKey, Name};
@@ -22,7 +22,8 @@ pub fn of(op: &Op) -> Option<Override> {
         Op::List { .. } => Override::List,
         Op::ListGroups { .. } => Override::ListGroups,
         Op::Update { .. } => Override::Update,
-        Op::ListAll | Op::Send { .. } => return None,
+        Op::ListAll => Override::ListAll,
+        Op::Send { .. } => return None,
     })
 }
 
@@ -50,14 +51,23 @@ pub enum Answered {
 /// The worker's own error, `JSON_ERROR` where its answer has the wrong shape, or the operation's code where a write answers nothing.
 pub fn call(registry: &Registry, with: Override, op: Op) -> impl Future<Output = (Op, Result<Answered, CallError>)> + use<> {
     let (stream, input) = input(&op);
+    let id = registry.override_id(with, stream);
     let answer = invoke(registry, with, stream, input);
+    // An adapter that nobody serves is a failure of ours, and not of whoever called.
+    let absent = registry.settings.stream.adapter_functions.clone().filter(|adapter| id == with.adapter_id(adapter));
     async move {
-        let result = answer.await.and_then(|output| read(with, &op, output));
+        let result = match answer.await {
+            Err(error) if absent.is_some() && error.code == FUNCTION_NOT_FOUND => {
+                let text = format!("the adapter is not there: no connected worker serves '{id}'; start the worker that does");
+                Err(CallError::new(op.error_code(), text))
+            }
+            answer => answer.and_then(|output| read(&id, &op, output)),
+        };
         (op, result)
     }
 }
 
-fn read(with: Override, op: &Op, output: Output) -> Result<Answered, CallError> {
+fn read(id: &str, op: &Op, output: Output) -> Result<Answered, CallError> {
     match op {
         Op::Get { .. } => Ok(Answered::Read(output)),
         Op::List { .. } => Ok(Answered::Read(Output::List(list(&value_or_null(Ok(output))?)?))),
@@ -66,11 +76,29 @@ fn read(with: Override, op: &Op, output: Output) -> Result<Answered, CallError> 
             json.parse::<Vec<String>>().map_err(|error| wrong_shape("an array of strings", &error))?;
             Ok(Answered::Read(Output::Value(json)))
         }
+        Op::ListAll => {
+            #[derive(Deserialize)]
+            struct Stream {
+                #[serde(rename = "id")]
+                _id: String,
+                #[serde(rename = "groups")]
+                _groups: Vec<String>,
+            }
+            #[derive(Deserialize)]
+            struct All {
+                #[serde(rename = "stream")]
+                _stream: Vec<Stream>,
+            }
+            let json = value_or_null(Ok(output))?;
+            let shape = object::<All>(json.as_bytes());
+            shape.map_err(|error| wrong_shape("an object with `stream`, an array of objects with `id` and `groups`", &error))?;
+            Ok(Answered::Read(Output::Value(json)))
+        }
         Op::Delete { .. } => Ok(Answered::Deleted(pair(&value_or_null(Ok(output))?)?.0)),
         _ => {
             let (old, new, errors) = match output {
                 Output::Value(json) if !json.is_null() => pair(&json)?,
-                _ => return Err(no_result(op, with)),
+                _ => return Err(no_result(op, id)),
             };
             let new = new.ok_or_else(|| CallError::new(JSON_ERROR, "the override's result has no `new_value`"))?;
             Ok(Answered::Written { old, new, errors })
@@ -106,11 +134,10 @@ pub async fn list_group(registry: &Registry, group: &GroupKey) -> Result<Vec<(Na
 }
 
 fn invoke(registry: &Registry, with: Override, stream: &str, data: Json) -> impl Future<Output = Outcome> + use<> {
-    registry.call(&with.id(stream), data, registry.settings.stream.join_timeout)
+    registry.call(&registry.override_id(with, stream), data, registry.settings.stream.join_timeout)
 }
 
-fn no_result(op: &Op, with: Override) -> CallError {
-    let id = with.id(op.group().map_or("", GroupKey::stream));
+fn no_result(op: &Op, id: &str) -> CallError {
     CallError::new(op.error_code(), format!("'{id}' answered no result; it must answer an object with `new_value`"))
 }
 
@@ -148,6 +175,9 @@ fn input(op: &Op) -> (&str, Json) {
         Op::ListGroups { stream } => stream.as_str(),
         other => other.group().map_or("", GroupKey::stream),
     };
+    if matches!(op, Op::ListAll) {
+        return ("", Json::assembled("{}"));
+    }
     let mut out = b"{\"stream_name\":".to_vec();
     put_string(&mut out, stream);
     if let Some(group) = op.group() {
