@@ -2,7 +2,7 @@
 //!
 //! - *Owns* the adapter, the numbering of every group, the lanes of streams that a worker has taken over, and who watches what.
 //! - *Receives* [`Submit`] from sessions and callers, [`Watch`], [`Unwatch`] and [`TakeSnapshot`] from groups, [`Triggered`] from workers.
-//! - *Sends* long reads to its [`Readers`], results to whoever called, [`Feed`] to groups, [`News`] to the trigger dispatcher.
+//! - *Sends* long reads to its readers, results to whoever called, [`Feed`] to groups, [`News`] to the trigger dispatcher.
 //! - *Bounded by* its mailbox of [`MAILBOX`] messages: sessions stop reading their sockets when it is full, callers get `overloaded`.
 //!
 //! Calls are applied as they come and made permanent together: actix drains a mailbox completely before it runs what a handler has

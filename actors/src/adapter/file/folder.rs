@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::FolderError;
 
-/// The version of what [`keys`](super::keys) describes.
+/// The version of what `keys` describes.
 pub const FORMAT: u32 = 1;
 
 const TITLE: &str = "weir store, format ";
