@@ -38,9 +38,17 @@ pub(super) struct Catalog {
 /// A batch that is ready to be written, and what the catalog is once it is.
 pub(super) struct Staged {
     pub(super) batch: WriteBatch,
+    pub(super) removed: Removed,
     meta: Meta,
     streams: HashMap<Box<str>, (Option<StreamRecord>, StreamRecord)>,
     groups: HashMap<GroupKey, StagedGroup>,
+}
+
+/// Items that a batch removes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Removed {
+    pub(super) items: u64,
+    pub(super) bytes: u64,
 }
 
 struct StagedGroup {
@@ -128,7 +136,13 @@ impl Catalog {
     /// # Errors
     /// Where the store cannot be read.
     pub(super) fn stage(&mut self, store: &Shared, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<Staged, AdapterError> {
-        let mut staged = Staged { batch: WriteBatch::default(), meta: self.meta, streams: HashMap::new(), groups: HashMap::new() };
+        let mut staged = Staged {
+            batch: WriteBatch::default(),
+            removed: Removed::default(),
+            meta: self.meta,
+            streams: HashMap::new(),
+            groups: HashMap::new(),
+        };
         for write in writes {
             match write {
                 Write::Touch(group) => {
@@ -198,7 +212,7 @@ impl Catalog {
 
     /// Turns what was staged into records.
     fn write(&mut self, store: &Shared, staged: &mut Staged) -> Result<(), AdapterError> {
-        let Staged { batch, meta, streams, groups } = staged;
+        let Staged { batch, removed, meta, streams, groups } = staged;
         for (key, group) in groups.iter_mut() {
             let (existed, exists) = (group.before.is_some(), group.now.items > 0);
             if existed != exists {
@@ -235,8 +249,14 @@ impl Catalog {
                         keys::item_value_into(&mut self.value, place.place, json.as_bytes());
                         batch.put(&self.key, &self.value);
                     }
-                    None if item.before.is_some() => batch.delete(&self.key),
-                    _ => {}
+                    Some(_) => {}
+                    None => {
+                        if let Some(before) = item.before {
+                            batch.delete(&self.key);
+                            removed.items += 1;
+                            removed.bytes += before.bytes;
+                        }
+                    }
                 }
             }
         }

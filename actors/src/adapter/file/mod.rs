@@ -24,12 +24,12 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rocksdb::WriteOptions;
+use rocksdb::{FlushOptions, WriteOptions};
 
 use super::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
-use catalog::Catalog;
+use catalog::{Catalog, Removed};
 pub use error::FolderError;
 use shared::Shared;
 use sync::Syncer;
@@ -41,6 +41,10 @@ const SMALL_ITEMS: u64 = 64;
 const SMALL_BYTES: u64 = 64 << 10;
 /// A stream of up to this many groups has them listed at once.
 const FEW_GROUPS: u64 = 64;
+
+/// After so many removed items, or so many bytes of their values, a table is written that makes RocksDB give their space back. It would do so by
+/// itself when enough else has been written.
+const REMOVED: Removed = Removed { items: 10_000, bytes: 32 << 20 };
 
 /// When what was written is forced onto the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +82,8 @@ pub struct FileStore {
     catalog: Catalog,
     options: FileOptions,
     write: WriteOptions,
+    /// Since the last table that was written for it.
+    removed: Removed,
     // Before the store itself, so that it syncs a last time while the store is open.
     syncer: Option<Syncer>,
     store: Arc<Shared>,
@@ -104,7 +110,7 @@ impl FileStore {
             Fsync::Every(period) => Some(Syncer::start(&store, period)),
             Fsync::Always | Fsync::Never => None,
         };
-        Ok(Self { catalog: Catalog::new(meta), options, write, syncer, store })
+        Ok(Self { catalog: Catalog::new(meta), options, write, removed: Removed::default(), syncer, store })
     }
 
     /// The same for a folder that must hold a store already.
@@ -122,6 +128,22 @@ impl FileStore {
     #[must_use]
     pub fn handle(&self) -> FileStoreHandle {
         FileStoreHandle(Arc::downgrade(&self.store))
+    }
+
+    /// Has the space of removed items given back, once there are enough of them.
+    fn give_back(&mut self, removed: Removed) {
+        self.removed.items += removed.items;
+        self.removed.bytes += removed.bytes;
+        if self.removed.items < REMOVED.items && self.removed.bytes < REMOVED.bytes {
+            return;
+        }
+        self.removed = Removed::default();
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        // The table has mostly deletions in it, which is what RocksDB is told to look out for.
+        if let Err(error) = self.store.db.flush_opt(&options) {
+            tracing::warn!(path = %self.store.path().display(), %error, "the space of removed items is given back later");
+        }
     }
 
     /// Refuses what RocksDB might find no room for.
@@ -176,6 +198,7 @@ impl Adapter for FileStore {
             .and_then(|()| self.store.db.write_opt(batch, &self.write).map_err(|error| self.store.fault(&error)));
         match written {
             Ok(()) => {
+                self.give_back(staged.removed);
                 self.catalog.accept(staged);
                 Ok(())
             }
