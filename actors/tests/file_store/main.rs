@@ -3,5 +3,7 @@
 
 mod conformance;
 mod files;
+mod full_disk;
 mod many;
+mod mount;
 mod store;

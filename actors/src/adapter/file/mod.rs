@@ -65,13 +65,13 @@ pub struct FileOptions {
     pub fsync: Fsync,
     /// Memory for what was read lately.
     pub cache_bytes: usize,
-    /// Writes are refused while less than this is free on the disk, so that RocksDB never finds it full; deleting stops at half of it.
+    /// Writes are refused while less than this is free on the disk, so that RocksDB finds room to merge its files; deleting stops at half of it.
     pub min_free_bytes: u64,
 }
 
 impl Default for FileOptions {
     fn default() -> Self {
-        Self { fsync: Fsync::Always, cache_bytes: 64 << 20, min_free_bytes: 64 << 20 }
+        Self { fsync: Fsync::Always, cache_bytes: 64 << 20, min_free_bytes: 256 << 20 }
     }
 }
 
