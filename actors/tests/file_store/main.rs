@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod conformance;
+mod export;
 mod files;
 mod full_disk;
+mod maintain;
 mod many;
 mod mount;
 mod store;

@@ -1,5 +1,8 @@
 //! Reads through all of a file store and says what does not fit.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
