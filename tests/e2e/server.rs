@@ -1,9 +1,11 @@
 //! One server per test: a process of the built binary, its configuration and log in a folder that goes with it.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Lines};
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -27,6 +29,8 @@ pub(crate) struct Server {
     folder: TempDir,
     workers: String,
     streams: String,
+    /// The test has ended the process itself.
+    killed: bool,
 }
 
 impl Server {
@@ -41,7 +45,24 @@ impl Server {
     }
 
     /// A server whose stream and worker modules have these keys beside host and port.
-    pub(crate) fn configured(mut stream: Value, worker: Value) -> Self {
+    pub(crate) fn configured(stream: Value, worker: Value) -> Self {
+        let started = Self::launch(stream, worker, &[("RUST_LOG", "debug".into())]);
+        let mut server = started.unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
+        assert!(matches!(server.process.try_wait(), Ok(None)), "the server ended at once");
+        server
+    }
+
+    /// A server that keeps its items in the folder `store`, with these keys of the adapter and this environment. The store outlives it.
+    ///
+    /// # Errors
+    /// The log, where it does not start.
+    pub(crate) fn on(store: &Path, adapter: &Value, environment: &[(&str, OsString)]) -> Result<Self, String> {
+        let mut stream = json!({"adapter": {"class": "modules::stream::adapters::KvStore", "config": adapter}});
+        stream["adapter"]["config"]["file_path"] = json!(store);
+        Self::launch(stream, json!({}), environment)
+    }
+
+    fn launch(mut stream: Value, worker: Value, environment: &[(&str, OsString)]) -> Result<Self, String> {
         let folder = TempDir::with_prefix("weir-e2e-").unwrap();
         stream["host"] = json!("127.0.0.1");
         stream["port"] = json!(0);
@@ -58,7 +79,8 @@ impl Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_weir"))
             .arg("--config")
             .arg(&file)
-            .env("RUST_LOG", "debug")
+            .env("RUST_LOG", "info")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -66,16 +88,31 @@ impl Server {
             .spawn()
             .unwrap();
         let stdout = process.stdout.take().unwrap();
-        let mut server = match announced(stdout) {
-            Some((stdout, workers, streams)) => Self { process, _stdout: stdout, folder, workers, streams },
+        match announced(stdout) {
+            Some((stdout, workers, streams)) => Ok(Self { process, _stdout: stdout, folder, workers, streams, killed: false }),
             None => {
                 let _ = process.kill();
                 let _ = process.wait();
-                panic!("the server did not start:\n{}", fs::read_to_string(folder.path().join("log")).unwrap_or_default());
+                Err(String::from_utf8_lossy(&fs::read(folder.path().join("log")).unwrap()).into_owned())
             }
-        };
-        assert!(matches!(server.process.try_wait(), Ok(None)), "the server ended at once");
-        server
+        }
+    }
+
+    /// Ends the process with SIGKILL, whatever it does; it may have done that itself.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        let ended = self.process.wait().unwrap();
+        assert_eq!(ended.signal(), Some(9), "the server has ended by itself: {ended}\n{}", self.log());
+        self.killed = true;
+    }
+
+    /// Ends the process with SIGTERM, after which it must close in order.
+    pub(crate) fn terminate(mut self) {
+        let sent = Command::new("kill").arg("-TERM").arg(self.process.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        let ended = self.process.wait().unwrap();
+        assert!(ended.success(), "{ended}\n{}", self.log());
+        self.killed = true;
     }
 
     /// `ip:port` of the worker port.
@@ -113,7 +150,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let ended = self.process.try_wait();
+        let ended = if self.killed { Ok(None) } else { self.process.try_wait() };
         let _ = self.process.kill();
         let _ = self.process.wait();
         let log = self.log();
