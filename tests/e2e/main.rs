@@ -14,6 +14,7 @@ mod auth;
 mod bad_frames;
 mod bad_input;
 mod calls;
+mod full_disk;
 mod functions;
 mod handshake;
 mod join;
