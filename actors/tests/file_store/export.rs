@@ -1,7 +1,6 @@
 //! Streams as NDJSON.
 
 use proptest::prelude::*;
-use weir_actors::adapter::Adapter;
 use weir_actors::adapter::file::export::{ExportError, Parser};
 use weir_actors::ids::ItemKey;
 use weir_actors::settings::StreamSettings;

@@ -56,7 +56,7 @@ fn hundred_thousand_streams_take_little_memory_and_give_back_their_space() {
         Command::new(this).args(["--exact", "many::measured_in_a_process_of_its_own", "--nocapture"]).env(CHILD, "1").output().unwrap();
     let output = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
     assert!(child.status.success(), "{output}");
-    println!("{output}");
+    eprintln!("{output}");
 }
 
 #[test]
@@ -93,8 +93,10 @@ fn measured_in_a_process_of_its_own() {
     }
     let emptied = disk_bytes(folder.path());
     drop(store);
-    println!("per operation: create {creating:?}, set {setting:?}, empty {emptying:?}; open {opening:?}");
-    println!("resident {resident} MiB, {resident_again} MiB after reopening; on disk: empty {empty}, full {full}, emptied {emptied} bytes");
+    eprintln!("per operation: create {creating:?}, set {setting:?}, empty {emptying:?}; open {opening:?}");
+    eprintln!(
+        "resident {resident} MiB, {resident_again} MiB after reopening; on disk: empty {empty}, full {full}, emptied {emptied} bytes"
+    );
     assert!(resident < 300 && resident_again < 300, "{resident} MiB, {resident_again} MiB resident");
     // The aim is 5 s; other tests run beside this one.
     assert!(opening < Duration::from_secs(10), "opened in {opening:?}");

@@ -8,8 +8,11 @@ use crate::adapter::{Adapter, Head, Write};
 use crate::ids::ItemKey;
 use crate::json::Json;
 
+/// A key and its value.
+type Record = (Vec<u8>, Vec<u8>);
+
 /// What a look through the store finds after its records were changed behind its back.
-fn tampered(change: impl Fn(&DB, &[(Vec<u8>, Vec<u8>)])) -> Verification {
+fn tampered(change: impl Fn(&DB, &[Record])) -> Verification {
     let scratch = TempDir::new().unwrap();
     let mut store = FileStore::open(scratch.path(), FileOptions::default()).unwrap();
     let key = |item| ItemKey::new("s", "g", item);
@@ -25,14 +28,14 @@ fn tampered(change: impl Fn(&DB, &[(Vec<u8>, Vec<u8>)])) -> Verification {
     verify(scratch.path()).unwrap()
 }
 
-fn of<'r>(records: &'r [(Vec<u8>, Vec<u8>)], tag: u8) -> &'r (Vec<u8>, Vec<u8>) {
+fn of(records: &[Record], tag: u8) -> &Record {
     records.iter().find(|(key, _)| key[0] == tag).unwrap()
 }
 
 #[test]
 fn records_that_do_not_fit_together_are_found() {
     assert!(tampered(|_, _| {}).is_whole());
-    let found = |words: &str, change: &dyn Fn(&DB, &[(Vec<u8>, Vec<u8>)])| {
+    let found = |words: &str, change: &dyn Fn(&DB, &[Record])| {
         let found = tampered(change);
         assert!(found.problems.iter().any(|problem| problem.contains(words)), "{words}: {found:?}");
     };
