@@ -5,6 +5,7 @@ mod conformance;
 mod export;
 mod files;
 mod full_disk;
+mod holes;
 mod maintain;
 mod many;
 mod mount;

@@ -1,6 +1,7 @@
 //! Opening a folder: look everything through first, so that what cannot be opened is not touched.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use super::wal::{self, Verdict};
 use crate::adapter::Head;
 
 /// What is collected in memory before it becomes a file; as much again may wait to be written.
-const WRITE_BUFFER_BYTES: usize = 32 << 20;
+pub(super) const WRITE_BUFFER_BYTES: usize = 32 << 20;
 /// Files that are kept open.
 const OPEN_FILES: i32 = 1_000;
 /// A file with this many deletions in a row is compacted for it, so that room comes back though nothing else is written.
@@ -134,41 +135,46 @@ pub(super) fn logs(db: &Path) -> Result<Vec<PathBuf>, FolderError> {
 pub(super) struct Findings {
     /// The log with a write that was cut off, where, and how many bytes are left of it.
     pub(super) torn: Option<(PathBuf, u64, u64)>,
-    /// A log that misses writes before others that are there, and where.
-    pub(super) damaged: Option<(PathBuf, u64)>,
+    /// The logs that miss writes before others that are there, and where.
+    pub(super) damaged: Vec<(PathBuf, u64)>,
 }
 
 pub(super) fn look_through_logs(db: &Path) -> Result<Findings, FolderError> {
-    let mut findings = Findings { torn: None, damaged: None };
+    let mut findings = Findings { torn: None, damaged: Vec::new() };
     for path in logs(db)? {
         let file = File::open(&path).map_err(|cause| FolderError::reading(&path, cause))?;
         let empty = file.metadata().is_ok_and(|about| about.len() == 0);
         if !empty && let Some((torn, at, _)) = findings.torn.take() {
-            findings.damaged.get_or_insert((torn, at));
+            findings.damaged.push((torn, at));
         }
         match wal::scan(file).map_err(|cause| FolderError::reading(&path, cause))? {
             Verdict::Clean => {}
             Verdict::Torn { at, bytes } => findings.torn = Some((path, at, bytes)),
-            Verdict::Damaged { at } => {
-                findings.damaged.get_or_insert((path, at));
-            }
+            Verdict::Damaged { at } => findings.damaged.push((path, at)),
         }
     }
     Ok(findings)
 }
 
-/// Cuts off what a crash has left of a write that was never acknowledged.
+/// Cuts off what a crash has left of a write that was never acknowledged, or where writes may be missing, all that follows them.
 fn mend_logs(db: &Path, fsync: Fsync) -> Result<(), FolderError> {
     let findings = look_through_logs(db)?;
-    if let Some((path, at)) = findings.damaged {
+    for (path, at) in &findings.damaged {
         let what = format!("the log cannot be read at byte {at}, and later writes follow");
         if fsync == Fsync::Always {
             let detail = format!(
                 "{what}; if the power failed while `fsync` was not `always`, start once with that setting to go on from the last consistent state"
             );
-            return Err(FolderError::Damaged { path, detail });
+            return Err(FolderError::Damaged { path: path.clone(), detail });
         }
         tracing::error!(path = %path.display(), at, "{what}; they are dropped, as this setting of `fsync` allows after a power failure");
+        // RocksDB drops them, and those of later logs, if it notices; where the power failure has left zeros, it does not.
+        let (stop, stop_at) = wal::stop(*at);
+        let marked =
+            File::options().write(true).open(path).and_then(|file| file.write_all_at(&stop, stop_at).and_then(|()| file.sync_all()));
+        marked.map_err(|cause| FolderError::writing(path, cause))?;
+    }
+    if !findings.damaged.is_empty() {
         return Ok(());
     }
     if let Some((path, at, bytes)) = findings.torn {

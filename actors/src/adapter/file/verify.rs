@@ -85,7 +85,7 @@ pub(super) fn verify_folder(path: &Path) -> Result<Verification, FolderError> {
     let logs = open::look_through_logs(&folder::db_of(path))?;
     let db = open::open_to_read(path, Recovery::Prefix)?;
     let mut found = verify_db(&db, &db.snapshot());
-    if let Some((log, at)) = logs.damaged {
+    if let Some((log, at)) = logs.damaged.first() {
         found.problems.insert(0, format!("{}: cannot be read at byte {at}; the writes behind it are lost", log.display()));
     }
     if let Some((log, at, bytes)) = logs.torn {

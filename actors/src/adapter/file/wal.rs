@@ -57,6 +57,17 @@ pub fn scan(mut log: impl Read) -> io::Result<Verdict> {
     Ok(if scan.broken || scan.write.is_some() { Verdict::Torn { at: scan.complete, bytes } } else { Verdict::Clean })
 }
 
+/// What to write where so that RocksDB reads a log up to `at` and no further, where [`scan`] has found [damage](Verdict::Damaged).
+///
+/// Zeros in the place of a write are the end of a block to RocksDB (11.8, `log_reader.cc`): it goes on with the next block, and the writes
+/// between are missing without a word. A record whose checksum is wrong ends the reading.
+#[must_use]
+pub fn stop(at: u64) -> ([u8; HEADER], u64) {
+    let (block, header) = (BLOCK as u64, HEADER as u64);
+    let room = block - at % block;
+    ([0xFF, 0xFF, 0xFF, 0xFF, 0, 0, FULL], if room < header { at + room } else { at })
+}
+
 fn fill(log: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < block.len() {
@@ -217,6 +228,21 @@ mod tests {
         let end = log.len() as u64;
         log.resize(log.len() + 5_000, 0);
         assert_eq!(scan(&log[..]).unwrap(), Verdict::Torn { at: end, bytes: 5_000 });
+    }
+
+    #[test]
+    fn log_with_a_stop_is_damaged_where_it_was() {
+        for first in [1_000, BLOCK - 2 * HEADER - 3] {
+            let (mut log, ends) = log(&[vec![1; first], vec![2; 40_000], vec![3; 40_000]]);
+            log[ends[0]..ends[1]].fill(0);
+            let damaged = Verdict::Damaged { at: ends[0] as u64 };
+            assert_eq!(scan(&log[..]).unwrap(), damaged);
+            let (stop, at) = stop(ends[0] as u64);
+            let at = usize::try_from(at).unwrap();
+            assert!(at % BLOCK + HEADER <= BLOCK, "a header does not go on in the next block");
+            log[at..at + HEADER].copy_from_slice(&stop);
+            assert_eq!(scan(&log[..]).unwrap(), damaged);
+        }
     }
 
     #[test]
