@@ -1,9 +1,13 @@
 //! End to end: the built server over real sockets, spoken to as published workers and clients speak to it.
 //!
-//! `server`, `worker`, `subscriber` and `raw` are what tests are made of. Every other file is one subject, and every test starts a server
-//! of its own, on free ports, which must be alive and without a panic in its log when the test ends.
+//! `server`, `worker`, `subscriber` and `raw` are what tests are made of; `load`, `history` and `disk` what those are made of that kill their
+//! server. Every other file is one subject, and every test starts a server of its own, on free ports, which must be alive and without a panic
+//! in its log when the test ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod disk;
+mod history;
+mod load;
 mod raw;
 mod server;
 mod subscriber;
@@ -14,6 +18,7 @@ mod auth;
 mod bad_frames;
 mod bad_input;
 mod calls;
+mod crash;
 mod full_disk;
 mod functions;
 mod handshake;
@@ -23,6 +28,7 @@ mod names;
 mod order;
 mod overrides;
 mod owners;
+mod power_loss;
 mod restart;
 mod sdk;
 mod store_commands;

@@ -88,6 +88,17 @@ impl Subscriber {
         }
     }
 
+    /// The text of the next frame; `None` where the connection ends instead. It waits for as long as nothing comes.
+    pub(crate) async fn next_or_end(&mut self) -> Option<String> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Some(text.to_string()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
     /// The next frame.
     pub(crate) async fn next_frame(&mut self) -> Value {
         serde_json::from_str(&self.next_text().await).unwrap()
