@@ -39,6 +39,9 @@ impl FileStoreHandle {
     /// Where the store is closed, or where `to` is not empty or cannot be written.
     pub fn backup(&self, to: &Path) -> Result<Copied, FolderError> {
         let store = self.0.upgrade().ok_or_else(closed)?;
+        // A copy begins another log. Where writes are not synced one by one, they wait: none may go into that before this one is on the disk.
+        let _log = store.hold_log();
+        store.db.flush_wal(true).map_err(|error| FolderError::rocksdb(store.path(), &error))?;
         backup_db(&store.db, to)
     }
 }

@@ -195,9 +195,10 @@ impl Adapter for FileStore {
         let mut staged = self.catalog.stage(&self.store, writes, heads)?;
         let batch = std::mem::take(&mut staged.batch);
         let grows = writes.iter().any(|write| matches!(write, Write::Put(..)));
-        let written = self
-            .check_room(batch.size_in_bytes(), grows)
-            .and_then(|()| self.store.db.write_opt(batch, &self.write).map_err(|error| self.store.fault(&error)));
+        let written = self.check_room(batch.size_in_bytes(), grows).and_then(|()| {
+            let _log = (self.options.fsync != Fsync::Always).then(|| self.store.hold_log());
+            self.store.db.write_opt(batch, &self.write).map_err(|error| self.store.fault(&error))
+        });
         match written {
             Ok(()) => {
                 self.give_back(staged.removed);

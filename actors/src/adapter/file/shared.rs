@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use parking_lot::{Mutex, MutexGuard};
 use rocksdb::DB;
 
 use super::error::is_full;
@@ -13,11 +14,18 @@ pub(super) struct Shared {
     // In this order: the folder is free when the database is closed.
     pub(super) db: DB,
     claim: Claim,
+    /// Held by whoever writes without a sync, and by whoever has RocksDB begin a log while the last one is not synced.
+    log: Mutex<()>,
 }
 
 impl Shared {
     pub(super) fn new(db: DB, claim: Claim) -> Self {
-        Self { db, claim }
+        Self { db, claim, log: Mutex::new(()) }
+    }
+
+    /// Keeps RocksDB from having two logs of which the first is not on the disk; see [`sync`](super::sync).
+    pub(super) fn hold_log(&self) -> MutexGuard<'_, ()> {
+        self.log.lock()
     }
 
     pub(super) fn path(&self) -> &Path {
