@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -14,18 +15,38 @@ pub(crate) fn scratch() -> TempDir {
     fast.unwrap_or_else(|| TempDir::with_prefix("weir-").unwrap())
 }
 
-/// Copies all files of a folder, as a crash would leave them where a store is open in it.
+/// Copies all files of a folder.
 pub(crate) fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    try_copy(from, to).unwrap();
+}
+
+fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else if !entry.file_type().unwrap().is_socket() {
-            fs::copy(entry.path(), target).unwrap();
+        if entry.file_type()?.is_dir() {
+            try_copy(&entry.path(), &target)?;
+        } else if !entry.file_type()?.is_socket() {
+            fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
+}
+
+/// Copies the files of an open store, to which nobody writes, as a crash would leave them.
+pub(crate) fn crash(from: &Path, to: &Path) {
+    // RocksDB compacts when it likes, and what it changes while the files are copied would make a picture that never was.
+    let picture =
+        || (db_files(from, |_| true), db_files(from, |name| name.starts_with("MANIFEST")).into_iter().map(fs::read).find_map(Result::ok));
+    for _ in 0..100 {
+        let before = picture();
+        if try_copy(from, to).is_ok() && picture() == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+    }
+    panic!("RocksDB never rests in {}", from.display());
 }
 
 /// Every file below a folder with its contents, and every folder; without `LOCK`, which says who was there last.
@@ -60,10 +81,16 @@ pub(crate) fn assert_untouched(before: &BTreeMap<PathBuf, Option<Vec<u8>>>, fold
     }
 }
 
-/// The paths of the files in the store's folder of RocksDB whose name ends so or begins so.
+/// The paths of those files of RocksDB in a store's folder whose name is wanted.
 pub(crate) fn db_files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(folder.join("db")).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| wanted(path.file_name().unwrap().to_str().unwrap()));
     paths.sort_unstable();
     paths
+}
+
+/// The largest of its table files. Others may be there that RocksDB has just replaced and is about to delete.
+pub(crate) fn largest_table(folder: &Path) -> PathBuf {
+    let tables = db_files(folder, |name| name.ends_with(".sst"));
+    tables.into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap()
 }

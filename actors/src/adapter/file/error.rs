@@ -73,6 +73,17 @@ pub enum FolderError {
         /// What does not fit.
         detail: String,
     },
+    /// A restore has put a store aside, and was broken off before it had put another into its place.
+    #[error(
+        "{} holds no store but one that was put aside, {}: a restore was broken off; run `weir restore` again, or rename that to `db`",
+        path.display(), aside
+    )]
+    HalfRestored {
+        /// The folder.
+        path: PathBuf,
+        /// The name of what was put aside.
+        aside: String,
+    },
     /// The target of a backup or of a restore is there already.
     #[error("{} is there already and not empty; {hint}", path.display())]
     InTheWay {
@@ -104,6 +115,7 @@ impl FolderError {
             Self::NotReadable { .. } => "not_readable",
             Self::Full { .. } => "full",
             Self::Damaged { .. } => "damaged",
+            Self::HalfRestored { .. } => "half_restored",
             Self::InTheWay { .. } => "in_the_way",
             Self::Failed { .. } => "failed",
         }
@@ -122,9 +134,14 @@ impl FolderError {
 
     /// What RocksDB said, with its own path of the file where it names one.
     pub(super) fn rocksdb(path: &Path, error: &rocksdb::Error) -> Self {
-        let detail = error.to_string();
-        match error.kind() {
+        Self::rocksdb_kind(path, &error.kind(), error.to_string())
+    }
+
+    pub(super) fn rocksdb_kind(path: &Path, kind: &rocksdb::ErrorKind, detail: String) -> Self {
+        match kind {
             rocksdb::ErrorKind::Corruption => Self::Damaged { path: path.into(), detail },
+            // A file of the store is not there.
+            rocksdb::ErrorKind::IOError if detail.contains("No such file") => Self::Damaged { path: path.into(), detail },
             _ if is_full(&detail) => Self::Full { path: path.into(), detail },
             _ if detail.contains("Read-only file system") || detail.contains("Permission denied") => {
                 Self::NotWritable { path: path.into(), cause: std::io::Error::other(detail) }

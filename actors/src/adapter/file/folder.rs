@@ -7,6 +7,7 @@
 //!   db/           RocksDB's files, and
 //!     FORMAT      the version of what is in them
 //!   db.new/       a store that is being made or restored; renamed to `db` when it is complete
+//!   db.look/      links to `db`, while a store that has crashed is looked through
 //!   db.before-*/  what `weir restore --replace` has put aside
 //! ```
 
@@ -23,6 +24,7 @@ const TITLE: &str = "weir store, format ";
 const LOCK: &str = "LOCK";
 const DB: &str = "db";
 const NEW: &str = "db.new";
+const LOOK: &str = "db.look";
 const BEFORE: &str = "db.before-";
 /// The name of the control socket, which belongs to the server and not to the store.
 pub const CONTROL: &str = "control";
@@ -31,7 +33,14 @@ pub const CONTROL: &str = "control";
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // Closing the file is not enough where this process is just about to start another, which has a copy of it for a moment.
+        let _ = self.lock.unlock();
+    }
 }
 
 /// What is in a folder.
@@ -64,10 +73,14 @@ impl Claim {
             Err(TryLockError::Error(cause)) => return Err(FolderError::writing(&file, cause)),
         }
         let named = lock.set_len(0).and_then(|()| writeln!(lock, "process {}", std::process::id()));
-        named.map_err(|cause| FolderError::writing(&file, cause))?;
+        match named {
+            // On a full disk it stays nameless.
+            Err(cause) if cause.kind() != std::io::ErrorKind::StorageFull => return Err(FolderError::writing(&file, cause)),
+            _ => {}
+        }
         // Once more, now that nobody else is at it.
         let holds = inspect(path)?;
-        Ok((Self { path: path.into(), _lock: lock }, holds))
+        Ok((Self { path: path.into(), lock }, holds))
     }
 
     /// The same for a folder that must hold a store.
@@ -85,6 +98,18 @@ impl Claim {
             Err(FolderError::NotWritable { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses to begin an empty store where one was put aside.
+    pub(super) fn refuse_half_restored(&self) -> Result<(), FolderError> {
+        let entries = fs::read_dir(&self.path).map_err(|cause| FolderError::reading(&self.path, cause))?;
+        for entry in entries {
+            let name = entry.map_err(|cause| FolderError::reading(&self.path, cause))?.file_name();
+            if let Some(aside) = name.to_str().filter(|name| name.starts_with(BEFORE)) {
+                return Err(FolderError::HalfRestored { path: self.path.clone(), aside: aside.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// Puts the store of this folder aside, under a name that tells when.
@@ -113,11 +138,24 @@ impl Claim {
         Ok(new)
     }
 
-    /// Makes the complete store in `db.new` the store of this folder, at once or not at all.
-    pub(super) fn publish_new(&self) -> Result<(), FolderError> {
+    /// Removes what a process has left that ended while it looked through the store.
+    pub(super) fn clear_look(&self) {
+        // Where that fails, the place is in the way when it is needed again, and is told then.
+        let _ = fs::remove_dir_all(self.path.join(LOOK));
+    }
+
+    /// Makes the store that `make` makes in `db.new` the store of this folder, at once or not at all.
+    pub(super) fn publish_new_or_discard(&self, make: impl FnOnce() -> Result<(), FolderError>) -> Result<(), FolderError> {
         let new = self.path.join(NEW);
-        mark(&new)?;
-        fs::rename(&new, self.db()).map_err(|cause| FolderError::writing(&self.path, cause))?;
+        let published = make().and_then(|()| {
+            mark(&new)?;
+            fs::rename(&new, self.db()).map_err(|cause| FolderError::writing(&self.path, cause))
+        });
+        if published.is_err() {
+            // Where that fails, the next attempt removes it.
+            let _ = fs::remove_dir_all(&new);
+        }
+        published?;
         sync_folder(&self.path)
     }
 }
@@ -125,6 +163,16 @@ impl Claim {
 /// Where RocksDB's files of the store at `path` are.
 pub(super) fn db_of(path: &Path) -> PathBuf {
     path.join(DB)
+}
+
+/// Where links to the store at `path` are put to look it through.
+pub(super) fn place_to_look(path: &Path) -> PathBuf {
+    path.join(LOOK)
+}
+
+/// The same beside the system's temporary files, for a folder that cannot be written.
+pub(super) fn other_place_to_look() -> PathBuf {
+    std::env::temp_dir().join(format!("weir-{LOOK}-{}", uuid::Uuid::new_v4()))
 }
 
 /// Whether a store is in the folder, without touching it.
@@ -146,7 +194,7 @@ pub(super) fn inspect(path: &Path) -> Result<Holds, FolderError> {
         match name.to_str() {
             Some(DB) => holds = Holds::Store,
             // A file system of its own has a `lost+found`.
-            Some(LOCK | CONTROL | NEW | "lost+found") => {}
+            Some(LOCK | CONTROL | NEW | LOOK | "lost+found") => {}
             Some(name) if name.starts_with(BEFORE) => {}
             _ => {
                 let found = if name.to_string_lossy().ends_with(".bin") {

@@ -11,6 +11,7 @@ use super::catalog::read_meta;
 use super::error::FolderError;
 use super::folder::{self, Claim, Holds};
 use super::keys::{self, GroupRecord};
+use super::manifest;
 use super::open::{self, Recovery};
 use super::verify::verify_folder;
 use super::view::scan;
@@ -69,6 +70,7 @@ fn backup_db(db: &DB, to: &Path) -> Result<Copied, FolderError> {
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
         Err(cause) => return Err(FolderError::writing(to, cause)),
     }
+    let made = !to.exists();
     folder::make(to)?;
     let copy = folder::db_of(to);
     let copied = Checkpoint::new(db).and_then(|checkpoint| checkpoint.create_checkpoint(&copy));
@@ -80,6 +82,9 @@ fn backup_db(db: &DB, to: &Path) -> Result<Copied, FolderError> {
     if let Err(error) = marked {
         // Only what was made here.
         let _ = fs::remove_dir_all(&copy);
+        if made {
+            let _ = fs::remove_dir(to);
+        }
         return Err(error);
     }
     size_of(&copy).map(|(files, bytes)| Copied { path: to.into(), files, bytes })
@@ -112,17 +117,24 @@ pub fn restore(from: &Path, path: &Path, replace: bool) -> Result<Copied, Folder
     if let Some(problem) = checked.problems.first() {
         return Err(FolderError::Damaged { path: from.into(), detail: problem.clone() });
     }
-    let new = claim.clear_new()?;
-    fs::create_dir(&new).map_err(|cause| FolderError::writing(&new, cause))?;
-    copy_files(&folder::db_of(from), &new)?;
-    begin_anew(path, &new)?;
-    let (files, bytes) = size_of(&new)?;
-    if holds == Holds::Store {
-        let aside = claim.put_aside()?;
-        tracing::info!(path = %aside.display(), "the store that was there is put aside");
+    if let Some(torn) = manifest::look_through(&folder::db_of(from))? {
+        // A backup is made of what is on the disk; only a copy that was broken off ends like this.
+        return Err(FolderError::Damaged { path: torn.path, detail: format!("it ends in the middle of a record, at byte {}", torn.at) });
     }
-    claim.publish_new()?;
-    Ok(Copied { path: path.into(), files, bytes })
+    let new = claim.clear_new()?;
+    let mut copied = Copied { path: path.into(), files: 0, bytes: 0 };
+    claim.publish_new_or_discard(|| {
+        fs::create_dir(&new).map_err(|cause| FolderError::writing(&new, cause))?;
+        copy_files(&folder::db_of(from), &new)?;
+        begin_anew(path, &new)?;
+        (copied.files, copied.bytes) = size_of(&new)?;
+        if holds == Holds::Store {
+            let aside = claim.put_aside()?;
+            tracing::info!(path = %aside.display(), "the store that was there is put aside");
+        }
+        Ok(())
+    })?;
+    Ok(copied)
 }
 
 fn copy_files(from: &Path, to: &Path) -> Result<(), FolderError> {

@@ -1,8 +1,6 @@
 //! Opening a folder: look everything through first, so that what cannot be opened is not touched.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use rocksdb::{BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, LogLevel, Options, WriteOptions};
@@ -11,10 +9,12 @@ use super::FileOptions;
 use super::Fsync;
 use super::catalog::read_meta;
 use super::error::FolderError;
-use super::folder::{self, Claim, Holds};
+use super::folder::{Claim, Holds};
 use super::keys::{self, Meta};
+use super::logs;
+use super::manifest::{self, Torn};
+use super::repair::{Repair, StandIn};
 use super::shared::Shared;
-use super::wal::{self, Verdict};
 use crate::adapter::Head;
 
 /// What is collected in memory before it becomes a file; as much again may wait to be written.
@@ -29,31 +29,54 @@ pub(super) fn open(path: &Path, options: &FileOptions) -> Result<(Shared, Meta),
     let began = Instant::now();
     let (claim, holds) = Claim::take(path)?;
     if holds == Holds::Nothing {
+        claim.refuse_half_restored()?;
         create(&claim, options)?;
         tracing::info!(path = %path.display(), "made an empty store");
     } else {
-        mend_logs(&claim.db(), options.fsync)?;
+        examine(&claim, options.fsync)?;
     }
     let db = DB::open(&rocksdb_options(options.cache_bytes, Recovery::for_fsync(options.fsync)), claim.db());
-    let db = db.map_err(|error| FolderError::rocksdb(path, &error))?;
-    let meta = read_meta(&db).map_err(|error| FolderError::rocksdb(path, &error))?;
-    let meta =
-        meta.ok_or_else(|| FolderError::Damaged { path: path.into(), detail: "the record of the store itself is missing".into() })?;
+    let fault = |error: &rocksdb::Error| FolderError::rocksdb(path, error);
+    let db = db.map_err(|error| fault(&error))?;
+    let meta = require_meta(&db, path, fault)?;
     let elapsed_ms = began.elapsed().as_millis();
     tracing::info!(path = %path.display(), epoch = meta.epoch, elapsed_ms, "store opened");
     Ok((Shared::new(db, claim), meta))
 }
 
+/// Finds out whether a store can be opened, changing nothing, and then cuts off what a crash has left of a write.
+fn examine(claim: &Claim, fsync: Fsync) -> Result<(), FolderError> {
+    claim.clear_look();
+    let manifest = manifest::look_through(&claim.db())?;
+    let logs = logs::look_through(&claim.db())?;
+    logs.refuse_damage(fsync)?;
+    let repairs: Vec<_> = manifest.iter().map(Torn::repair).chain(logs.repairs()).collect();
+    // RocksDB is asked first to open it for reading: where it refuses to open it for writing, it may have changed it by then.
+    let standin = StandIn::new(claim.path(), &repairs)?;
+    require_meta(&standin.open(Recovery::for_fsync(fsync))?, claim.path(), |error| standin.fault(error))?;
+    drop(standin);
+    if let Some(Torn { path, at, bytes }) = &manifest {
+        tracing::warn!(path = %path.display(), at, bytes, "{}", Torn::REASON);
+    }
+    logs.tell();
+    repairs.iter().try_for_each(Repair::carry_out)
+}
+
+fn require_meta(db: &DB, path: &Path, fault: impl Fn(&rocksdb::Error) -> FolderError) -> Result<Meta, FolderError> {
+    let meta = read_meta(db).map_err(|error| fault(&error))?;
+    meta.ok_or_else(|| FolderError::Damaged { path: path.into(), detail: "the record of the store itself is missing".into() })
+}
+
 /// Makes an empty store, complete or not at all.
 fn create(claim: &Claim, options: &FileOptions) -> Result<(), FolderError> {
     let new = claim.clear_new()?;
-    let mut rocksdb = rocksdb_options(options.cache_bytes, Recovery::Strict);
-    rocksdb.create_if_missing(true);
-    let failed = |error: rocksdb::Error| FolderError::rocksdb(claim.path(), &error);
-    let db = DB::open(&rocksdb, &new).map_err(failed)?;
-    put_meta(&db, Meta { epoch: rand::random(), next_id: 1, floor: Head::default() }).map_err(failed)?;
-    drop(db);
-    claim.publish_new()
+    claim.publish_new_or_discard(|| {
+        let mut rocksdb = rocksdb_options(options.cache_bytes, Recovery::Strict);
+        rocksdb.create_if_missing(true);
+        let failed = |error: rocksdb::Error| FolderError::rocksdb(claim.path(), &error);
+        let db = DB::open(&rocksdb, &new).map_err(failed)?;
+        put_meta(&db, Meta { epoch: rand::random(), next_id: 1, floor: Head::default() }).map_err(failed)
+    })
 }
 
 pub(super) fn put_meta(db: &DB, meta: Meta) -> Result<(), rocksdb::Error> {
@@ -112,86 +135,7 @@ pub(super) fn rocksdb_options(cache_bytes: usize, recovery: Recovery) -> Options
     options
 }
 
-/// The logs of a store, oldest first.
-///
-/// # Errors
-/// Where the folder cannot be read.
-pub(super) fn logs(db: &Path) -> Result<Vec<PathBuf>, FolderError> {
-    let entries = fs::read_dir(db).map_err(|cause| FolderError::reading(db, cause))?;
-    let mut logs = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|cause| FolderError::reading(db, cause))?.path();
-        // 000123.log
-        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-        if let Some(number) = number.filter(|_| path.extension().is_some_and(|extension| extension == "log")) {
-            logs.push((number, path));
-        }
-    }
-    logs.sort_unstable();
-    Ok(logs.into_iter().map(|(_, path)| path).collect())
-}
-
-/// What was found in the logs of a store.
-pub(super) struct Findings {
-    /// The log with a write that was cut off, where, and how many bytes are left of it.
-    pub(super) torn: Option<(PathBuf, u64, u64)>,
-    /// The logs that miss writes before others that are there, and where.
-    pub(super) damaged: Vec<(PathBuf, u64)>,
-}
-
-pub(super) fn look_through_logs(db: &Path) -> Result<Findings, FolderError> {
-    let mut findings = Findings { torn: None, damaged: Vec::new() };
-    for path in logs(db)? {
-        let file = File::open(&path).map_err(|cause| FolderError::reading(&path, cause))?;
-        let empty = file.metadata().is_ok_and(|about| about.len() == 0);
-        if !empty && let Some((torn, at, _)) = findings.torn.take() {
-            findings.damaged.push((torn, at));
-        }
-        match wal::scan(file).map_err(|cause| FolderError::reading(&path, cause))? {
-            Verdict::Clean => {}
-            Verdict::Torn { at, bytes } => findings.torn = Some((path, at, bytes)),
-            Verdict::Damaged { at } => findings.damaged.push((path, at)),
-        }
-    }
-    Ok(findings)
-}
-
-/// Cuts off what a crash has left of a write that was never acknowledged, or where writes may be missing, all that follows them.
-fn mend_logs(db: &Path, fsync: Fsync) -> Result<(), FolderError> {
-    let findings = look_through_logs(db)?;
-    for (path, at) in &findings.damaged {
-        let what = format!("the log cannot be read at byte {at}, and later writes follow");
-        if fsync == Fsync::Always {
-            let detail = format!(
-                "{what}; if the power failed while `fsync` was not `always`, start once with that setting to go on from the last consistent state"
-            );
-            return Err(FolderError::Damaged { path: path.clone(), detail });
-        }
-        tracing::error!(path = %path.display(), at, "{what}; they are dropped, as this setting of `fsync` allows after a power failure");
-        // RocksDB drops them, and those of later logs, if it notices; where the power failure has left zeros, it does not.
-        let (stop, stop_at) = wal::stop(*at);
-        let marked =
-            File::options().write(true).open(path).and_then(|file| file.write_all_at(&stop, stop_at).and_then(|()| file.sync_all()));
-        marked.map_err(|cause| FolderError::writing(path, cause))?;
-    }
-    if !findings.damaged.is_empty() {
-        return Ok(());
-    }
-    if let Some((path, at, bytes)) = findings.torn {
-        tracing::warn!(path = %path.display(), at, bytes, "the last write is incomplete, as after a crash; it was not acknowledged and is dropped");
-        let cut = File::options().write(true).open(&path).and_then(|file| file.set_len(at).and_then(|()| file.sync_all()));
-        cut.map_err(|cause| FolderError::writing(&path, cause))?;
-    }
-    Ok(())
-}
-
 /// Bytes that this user may still write in the file system of `path`; `None` where the system does not say.
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     rustix::fs::statvfs(path).ok().map(|about| about.f_bavail.saturating_mul(about.f_frsize))
-}
-
-/// Opens the store of a folder to read it only, whatever state it is in.
-pub(super) fn open_to_read(path: &Path, recovery: Recovery) -> Result<DB, FolderError> {
-    let options = rocksdb_options(8 << 20, recovery);
-    DB::open_for_read_only(&options, folder::db_of(path), false).map_err(|error| FolderError::rocksdb(path, &error))
 }

@@ -13,8 +13,11 @@ use super::FileStoreHandle;
 use super::error::FolderError;
 use super::folder::{self, Claim, Holds};
 use super::keys::{self, GroupRecord, Meta, StreamRecord};
+use super::logs::{self, Torn};
 use super::maintain::closed;
-use super::open::{self, Recovery};
+use super::manifest;
+use super::open::Recovery;
+use super::repair::StandIn;
 use super::view::{Snapshot, scan};
 use crate::json::{self, MAX_DEPTH};
 
@@ -82,15 +85,23 @@ pub fn verify(path: &Path) -> Result<Verification, FolderError> {
 }
 
 pub(super) fn verify_folder(path: &Path) -> Result<Verification, FolderError> {
-    let logs = open::look_through_logs(&folder::db_of(path))?;
-    let db = open::open_to_read(path, Recovery::Prefix)?;
+    let db = folder::db_of(path);
+    let manifest = manifest::look_through(&db)?;
+    let logs = logs::look_through(&db)?;
+    let repairs: Vec<_> = manifest.iter().map(manifest::Torn::repair).chain(logs.repairs()).collect();
+    let standin = StandIn::to_read(path, &repairs)?;
+    let db = standin.open(Recovery::Prefix)?;
     let mut found = verify_db(&db, &db.snapshot());
+    found.problems = found.problems.into_iter().map(|problem| standin.rename(problem)).collect();
     if let Some((log, at)) = logs.damaged.first() {
         found.problems.insert(0, format!("{}: cannot be read at byte {at}; the writes behind it are lost", log.display()));
     }
-    if let Some((log, at, bytes)) = logs.torn {
-        let text = "the last write is incomplete, as after a crash; it was not acknowledged, and the next start drops it";
-        found.notes.push(format!("{}: {text} ({bytes} bytes at byte {at})", log.display()));
+    if let Some(torn) = logs.torn {
+        let Torn { path, at, bytes, .. } = &torn;
+        found.notes.push(format!("{}: {} ({bytes} bytes at byte {at}); the next start drops it", path.display(), torn.reason()));
+    }
+    if let Some(manifest::Torn { path, at, bytes }) = manifest {
+        found.notes.push(format!("{}: {} ({bytes} bytes at byte {at})", path.display(), manifest::Torn::REASON));
     }
     Ok(found)
 }
