@@ -11,6 +11,7 @@ mod store;
 mod conformance;
 mod damage;
 mod export;
+mod folder;
 mod full_disk;
 mod holes;
 mod maintain;

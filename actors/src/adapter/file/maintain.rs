@@ -15,7 +15,7 @@ use super::manifest;
 use super::open::{self, Recovery};
 use super::verify::verify_folder;
 use super::view::scan;
-use super::{FileOptions, FileStore, FileStoreHandle};
+use super::{FileOptions, FileStore, FileStoreHandle, sync};
 
 /// Records that are rewritten at a time while a backup is restored.
 const REWRITTEN: usize = 10_000;
@@ -42,7 +42,7 @@ impl FileStoreHandle {
         let store = self.0.upgrade().ok_or_else(closed)?;
         // A copy begins another log. Where writes are not synced one by one, they wait: none may go into that before this one is on the disk.
         let _log = store.hold_log();
-        store.db.flush_wal(true).map_err(|error| FolderError::rocksdb(store.path(), &error))?;
+        sync::sync_logs(store.db.path()).map_err(|cause| FolderError::writing(store.path(), cause))?;
         backup_db(&store.db, to)
     }
 }

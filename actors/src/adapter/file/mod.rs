@@ -1,7 +1,8 @@
 //! `KvStore` with `store_method: file_based`: items in a folder, in RocksDB, and still there after a crash.
 //!
 //! Layout: [`FileStore`] is the adapter; `folder` says whose a folder is, `open` looks it through and opens it, `manifest` and `logs` are
-//! what it looks at, `repair` mends what a crash has cut off, `wal` tells that from damage, `keys` has the records, `catalog` turns a batch into them, `view` reads, `sync` syncs by the clock, and
+//! what it looks at, `repair` mends what a crash has cut off, `wal` tells that from damage, `keys` has the records, `catalog` turns a batch into them, `view` reads, `sync` syncs by the clock,
+//! `room` looks after a disk that is filling up, and
 //! [`maintain`], [`verify`] and [`export`] are for people: backup and restore, reading through all, and streams as NDJSON.
 //!
 //! One keyspace holds all streams. (A column family per stream was measured: with 2,000 of them RocksDB takes 200 ms to create one and
@@ -17,6 +18,7 @@ pub mod maintain;
 mod manifest;
 mod open;
 mod repair;
+mod room;
 mod shared;
 mod sync;
 pub mod verify;
@@ -34,6 +36,7 @@ use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 use catalog::{Catalog, Removed};
 pub use error::FolderError;
+use room::Room;
 use shared::Shared;
 use sync::Syncer;
 use view::View;
@@ -69,6 +72,7 @@ pub struct FileOptions {
     /// Memory for what was read lately.
     pub cache_bytes: usize,
     /// Writes are refused while less than this is free on the disk, so that RocksDB finds room to merge its files; deleting stops at half of it.
+    /// With 0, RocksDB may find the disk full: it then stops by itself, and goes on within seconds when 32 MiB are free.
     pub min_free_bytes: u64,
 }
 
@@ -83,7 +87,8 @@ impl Default for FileOptions {
 /// Dropping it closes the store, once what reads or copies beside it has ended too.
 pub struct FileStore {
     catalog: Catalog,
-    options: FileOptions,
+    fsync: Fsync,
+    room: Room,
     write: WriteOptions,
     /// Since the last table that was written for it.
     removed: Removed,
@@ -113,7 +118,8 @@ impl FileStore {
             Fsync::Every(period) => Some(Syncer::start(&store, period)),
             Fsync::Always | Fsync::Never => None,
         };
-        Ok(Self { catalog: Catalog::new(meta), options, write, removed: Removed::default(), syncer, store })
+        let fsync = options.fsync;
+        Ok(Self { catalog: Catalog::new(meta), fsync, room: Room::new(options), write, removed: Removed::default(), syncer, store })
     }
 
     /// The same for a folder that must hold a store already.
@@ -142,20 +148,9 @@ impl FileStore {
         }
         self.removed = Removed::default();
         // The table has mostly deletions in it, which is what RocksDB is told to look out for.
-        if let Err(error) = sync::end_log(&self.store, self.options.fsync, false) {
+        if let Err(error) = sync::end_log(&self.store, self.fsync, false) {
             tracing::warn!(path = %self.store.path().display(), %error, "the space of removed items is given back later");
         }
-    }
-
-    /// Refuses what RocksDB might find no room for.
-    fn check_room(&self, bytes: usize, grows: bool) -> Result<(), AdapterError> {
-        let free = open::free_bytes(self.store.path()).unwrap_or(u64::MAX);
-        let reserve = if grows { self.options.min_free_bytes } else { self.options.min_free_bytes / 2 };
-        if free >= reserve.saturating_add(bytes as u64) {
-            return Ok(());
-        }
-        let path = self.store.path().display().to_string();
-        Err(AdapterError::Full { path, detail: format!("{free} bytes are free, {reserve} are kept as a reserve, `min_free_bytes`") })
     }
 }
 
@@ -192,18 +187,19 @@ impl Adapter for FileStore {
             syncer.check()?;
         }
         // With a sync per write, every log is on the disk up to its end.
-        if self.options.fsync != Fsync::Always {
-            sync::end_full_log(&self.store, self.options.fsync)?;
+        if self.fsync != Fsync::Always {
+            sync::end_full_log(&self.store, self.fsync)?;
         }
         let mut staged = self.catalog.stage(&self.store, writes, heads)?;
         let batch = std::mem::take(&mut staged.batch);
         let grows = writes.iter().any(|write| matches!(write, Write::Put(..)));
-        let written = self.check_room(batch.size_in_bytes(), grows).and_then(|()| {
-            let _log = (self.options.fsync != Fsync::Always).then(|| self.store.hold_log());
-            self.store.db.write_opt(batch, &self.write).map_err(|error| self.store.fault(&error))
+        let written = self.room.check(&self.store, batch.size_in_bytes(), grows).and_then(|()| {
+            let _log = (self.fsync != Fsync::Always).then(|| self.store.hold_log());
+            self.store.db.write_opt(batch, &self.write).map_err(|error| self.room.refused(&self.store, &error))
         });
         match written {
             Ok(()) => {
+                self.room.granted();
                 self.give_back(staged.removed);
                 self.catalog.accept(staged);
                 Ok(())

@@ -134,8 +134,3 @@ pub(super) fn rocksdb_options(cache_bytes: usize, recovery: Recovery) -> Options
     }));
     options
 }
-
-/// Bytes that this user may still write in the file system of `path`; `None` where the system does not say.
-pub(super) fn free_bytes(path: &Path) -> Option<u64> {
-    rustix::fs::statvfs(path).ok().map(|about| about.f_bavail.saturating_mul(about.f_frsize))
-}

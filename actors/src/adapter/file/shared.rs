@@ -38,7 +38,7 @@ impl Shared {
         match error.kind() {
             rocksdb::ErrorKind::Corruption => AdapterError::Damaged { path, detail },
             _ if is_full(&detail) => AdapterError::Full { path, detail },
-            _ => AdapterError::Failed(format!("{path}: {detail}")),
+            _ => AdapterError::Failed(format!("{path}: {detail}; see to the disk, and start Weir again if that stays")),
         }
     }
 

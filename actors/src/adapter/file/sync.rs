@@ -1,5 +1,11 @@
 //! Without a sync per write: a thread that syncs the log by the clock, and no second log before the first is on the disk.
+//!
+//! By itself and not through RocksDB: where the disk is full, a sync by RocksDB (11.8) that comes between the write that failed and its
+//! recovery turns that into an error from which it does not recover.
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -7,9 +13,9 @@ use std::time::Duration;
 
 use rocksdb::{ErrorKind, FlushOptions, properties};
 
-use super::Fsync;
 use super::open::WRITE_BUFFER_BYTES;
 use super::shared::Shared;
+use super::{Fsync, logs};
 use crate::adapter::AdapterError;
 
 /// A log is ended when so much memory is taken by what it holds: before RocksDB ends it, which does not sync it.
@@ -24,12 +30,11 @@ pub(super) fn end_full_log(store: &Shared, fsync: Fsync) -> Result<(), AdapterEr
     if collected.unwrap_or_default() < LOG_ENDS {
         return Ok(());
     }
-    match end_log(store, fsync, false) {
-        // Tables are written more slowly than logs: this write has to wait for one.
-        Err(error) if error.kind() == ErrorKind::TryAgain => end_log(store, fsync, true),
-        ended => ended,
+    // Where tables are written more slowly than logs, this write has to wait for one.
+    if !end_log(store, fsync, false)? {
+        end_log(store, fsync, true)?;
     }
-    .map_err(|error| store.fault(&error))
+    Ok(())
 }
 
 /// Begins another log, and a table of what is in this one; to be called by the one writer. With `wait`, the table is there when it returns.
@@ -37,15 +42,21 @@ pub(super) fn end_full_log(store: &Shared, fsync: Fsync) -> Result<(), AdapterEr
 /// RocksDB does not sync a log that it ends, and keeps it until its table is written. Which pages of two logs the system writes first is not
 /// known, and if only the newer log is on the disk when the power fails, RocksDB (11.8) reads it as if nothing had been before it.
 ///
+/// False where RocksDB has no room for another table now.
+///
 /// # Errors
-/// Where the log cannot be synced, or RocksDB does not write its tables any more; `TryAgain` where it only has no room for one now.
-pub(super) fn end_log(store: &Shared, fsync: Fsync, wait: bool) -> Result<(), rocksdb::Error> {
+/// Where the log cannot be synced, or RocksDB does not write its tables any more.
+pub(super) fn end_log(store: &Shared, fsync: Fsync, wait: bool) -> Result<bool, AdapterError> {
     if fsync != Fsync::Always {
-        store.db.flush_wal(true)?;
+        let unsynced = |error: io::Error| AdapterError::Failed(format!("{}: the log cannot be synced: {error}", store.path().display()));
+        sync_logs(store.db.path()).map_err(unsynced)?;
     }
     let mut options = FlushOptions::default();
     options.set_wait(wait);
-    store.db.flush_opt(&options)
+    match store.db.flush_opt(&options) {
+        Err(error) if error.kind() == ErrorKind::TryAgain => Ok(false),
+        flushed => flushed.map(|()| true).map_err(|error| store.fault(&error)),
+    }
 }
 
 /// Syncs until it is dropped, and a last time then.
@@ -66,9 +77,11 @@ impl Syncer {
                 let ends = stopped.recv_timeout(period) != Err(RecvTimeoutError::Timeout);
                 let written = store.db.latest_sequence_number();
                 if written != synced {
-                    if let Err(error) = store.db.flush_wal(true) {
-                        tracing::error!(path = %store.path().display(), %error, "what was written could not be synced; nothing more is accepted");
-                        drop(told.set(store.fault(&error)));
+                    if let Err(error) = sync_logs(store.db.path()) {
+                        let path = store.path().display();
+                        tracing::error!(%path, %error, "what was written could not be synced; nothing more is accepted");
+                        let text = "what was written could not be synced and may not last; see to the disk, then start Weir again";
+                        drop(told.set(AdapterError::Failed(format!("{path}: {error}: {text}"))));
                         return;
                     }
                     synced = written;
@@ -88,6 +101,19 @@ impl Syncer {
             Some(error) => Err(error.clone()),
         }
     }
+}
+
+/// Forces onto the disk what was written to the logs. One that is gone meanwhile is in a table file, which RocksDB has synced.
+pub(super) fn sync_logs(db: &Path) -> io::Result<()> {
+    for path in logs::paths(db)? {
+        match File::open(path) {
+            Ok(log) => log.sync_data()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // The names of new ones too.
+    File::open(db)?.sync_all()
 }
 
 impl Drop for Syncer {
