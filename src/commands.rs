@@ -135,7 +135,8 @@ fn import(config: &Config, mut from: Box<dyn Read>, how: Import) -> anyhow::Resu
 }
 
 fn tell_copied(what: &str, from: &Path, copied: &Copied) -> io::Result<()> {
-    say(&format!("{what} {}: {} files, {} bytes in {}", from.display(), copied.files, copied.bytes, copied.path.display()))
+    say(&format!("{what} {}: {} files, {} bytes in {}", from.display(), copied.files, copied.bytes, copied.path.display()))?;
+    copied.aside.as_ref().map_or(Ok(()), |aside| say(&format!("the store that was there is in {}", aside.display())))
 }
 
 fn tell_verified(store: &Path, found: &Verification) -> anyhow::Result<ExitCode> {

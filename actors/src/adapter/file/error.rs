@@ -92,6 +92,14 @@ pub enum FolderError {
         /// What to do.
         hint: &'static str,
     },
+    /// The target of a backup is where a store keeps its own files.
+    #[error("{} lies within the folder of the store, {}; give a folder elsewhere", path.display(), store.display())]
+    Inside {
+        /// The target.
+        path: PathBuf,
+        /// The folder of the store.
+        store: PathBuf,
+    },
     /// Anything else that RocksDB says.
     #[error("{}: {detail}", path.display())]
     Failed {
@@ -117,6 +125,7 @@ impl FolderError {
             Self::Damaged { .. } => "damaged",
             Self::HalfRestored { .. } => "half_restored",
             Self::InTheWay { .. } => "in_the_way",
+            Self::Inside { .. } => "inside",
             Self::Failed { .. } => "failed",
         }
     }

@@ -112,13 +112,6 @@ impl Claim {
         Ok(())
     }
 
-    /// Puts the store of this folder aside, under a name that tells when.
-    pub(super) fn put_aside(&self) -> Result<PathBuf, FolderError> {
-        let aside = self.path.join(format!("{BEFORE}{}", crate::clock::wall()));
-        fs::rename(self.db(), &aside).map_err(|cause| FolderError::writing(&self.path, cause))?;
-        Ok(aside)
-    }
-
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -144,19 +137,37 @@ impl Claim {
         let _ = fs::remove_dir_all(self.path.join(LOOK));
     }
 
-    /// Makes the store that `make` makes in `db.new` the store of this folder, at once or not at all.
-    pub(super) fn publish_new_or_discard(&self, make: impl FnOnce() -> Result<(), FolderError>) -> Result<(), FolderError> {
+    /// Makes the store that `make` makes in `db.new` the store of this folder, at once or not at all. One that is there already is put
+    /// aside, under the name that is returned, which tells when.
+    pub(super) fn publish_new_or_discard(&self, make: impl FnOnce() -> Result<(), FolderError>) -> Result<Option<PathBuf>, FolderError> {
         let new = self.path.join(NEW);
         let published = make().and_then(|()| {
             mark(&new)?;
-            fs::rename(&new, self.db()).map_err(|cause| FolderError::writing(&self.path, cause))
+            self.take_place(&new).map_err(|cause| FolderError::writing(&self.path, cause))
         });
         if published.is_err() {
             // Where that fails, the next attempt removes it.
             let _ = fs::remove_dir_all(&new);
         }
-        published?;
-        sync_folder(&self.path)
+        let aside = published?;
+        sync_folder(&self.path)?;
+        Ok(aside)
+    }
+
+    fn take_place(&self, new: &Path) -> std::io::Result<Option<PathBuf>> {
+        let (db, aside) = (self.db(), self.path.join(format!("{BEFORE}{}", crate::clock::wall())));
+        let aside = match fs::rename(&db, &aside) {
+            Ok(()) => Some(aside),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(cause),
+        };
+        if let Err(cause) = fs::rename(new, &db) {
+            if let Some(aside) = &aside {
+                fs::rename(aside, &db)?;
+            }
+            return Err(cause);
+        }
+        Ok(aside)
     }
 }
 

@@ -134,6 +134,18 @@ pub(super) fn items() -> (Vec<u8>, Vec<u8>) {
     (vec![ITEM], vec![ITEM + 1])
 }
 
+/// Where no key of ours is.
+pub(super) fn others() -> [(Vec<u8>, Vec<u8>); 5] {
+    let behind_meta = [META, &[0]].concat();
+    [
+        (vec![], vec![GROUP]),
+        (vec![GROUP + 1], vec![ITEM]),
+        (vec![ITEM + 1], META.to_vec()),
+        (behind_meta, vec![STREAM]),
+        (vec![STREAM + 1], vec![u8::MAX; 9]),
+    ]
+}
+
 fn range(tag: u8, id: u64) -> (Vec<u8>, Vec<u8>) {
     // Ids are counted up from 1 and never reach the last one.
     let bound = |id: u64| [&[tag], &id.to_be_bytes()[..]].concat();
@@ -209,6 +221,10 @@ mod tests {
             prop_assert!(inside(key(&a)));
             prop_assert_eq!(inside(key(&b)), a.0 == b.0);
             prop_assert_eq!(stream_name(&of_stream), Some(a.1.as_str()));
+            let others = others();
+            let is_other = |key: &[u8]| others.iter().any(|(from, to)| &from[..] <= key && key < &to[..]);
+            prop_assert!(!is_other(&own) && !is_other(&of_stream) && !is_other(&group(a.0, &a.1)) && !is_other(META));
+            prop_assert!(is_other(b"mm") && is_other(b"") && is_other(b"z") && is_other(b"h"));
             prop_assert_eq!(group(a.0, &a.1) == group(b.0, &b.1), a == b);
         }
     }

@@ -1,7 +1,7 @@
 //! What an operator does with a file store: back it up, and bring a backup back.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, ReadOptions, WriteBatch};
@@ -29,6 +29,8 @@ pub struct Copied {
     pub files: u64,
     /// Their size together. Files in the same file system share their space with the store.
     pub bytes: u64,
+    /// Where the store is now that was there before, where a restore has put one aside.
+    pub aside: Option<PathBuf>,
 }
 
 impl FileStoreHandle {
@@ -40,6 +42,7 @@ impl FileStoreHandle {
     /// Where the store is closed, or where `to` is not empty or cannot be written.
     pub fn backup(&self, to: &Path) -> Result<Copied, FolderError> {
         let store = self.0.upgrade().ok_or_else(closed)?;
+        refuse_inside(to, store.path())?;
         // A copy begins another log. Where writes are not synced one by one, they wait: none may go into that before this one is on the disk.
         let _log = store.hold_log();
         sync::sync_logs(store.db.path()).map_err(|cause| FolderError::writing(store.path(), cause))?;
@@ -58,6 +61,23 @@ pub(super) fn closed() -> FolderError {
 pub fn backup(path: &Path, to: &Path) -> Result<Copied, FolderError> {
     let store = FileStore::open_existing(path, FileOptions::default())?;
     store.handle().backup(to)
+}
+
+/// Refuses a target in the folder of a store, where whatever is not the store's own stops the next start.
+fn refuse_inside(to: &Path, store: &Path) -> Result<(), FolderError> {
+    let to = std::path::absolute(to).map_err(|cause| FolderError::writing(to, cause))?;
+    let store = store.canonicalize().map_err(|cause| FolderError::reading(store, cause))?;
+    // Of the target, the part that exists may have links in it.
+    let existing = to.ancestors().find_map(|part| Some((part.canonicalize().ok()?, to.strip_prefix(part).ok()?)));
+    let Some((mut real, rest)) = existing else { return Ok(()) };
+    for part in rest.components() {
+        if part == Component::ParentDir {
+            real.pop();
+        } else {
+            real.push(part);
+        }
+    }
+    if real.starts_with(&store) { Err(FolderError::Inside { path: to, store }) } else { Ok(()) }
 }
 
 fn backup_db(db: &DB, to: &Path) -> Result<Copied, FolderError> {
@@ -87,7 +107,7 @@ fn backup_db(db: &DB, to: &Path) -> Result<Copied, FolderError> {
         }
         return Err(error);
     }
-    size_of(&copy).map(|(files, bytes)| Copied { path: to.into(), files, bytes })
+    size_of(&copy).map(|(files, bytes)| Copied { path: to.into(), files, bytes, aside: None })
 }
 
 fn size_of(db: &Path) -> Result<(u64, u64), FolderError> {
@@ -122,16 +142,12 @@ pub fn restore(from: &Path, path: &Path, replace: bool) -> Result<Copied, Folder
         return Err(FolderError::Damaged { path: torn.path, detail: format!("it ends in the middle of a record, at byte {}", torn.at) });
     }
     let new = claim.clear_new()?;
-    let mut copied = Copied { path: path.into(), files: 0, bytes: 0 };
-    claim.publish_new_or_discard(|| {
+    let mut copied = Copied { path: path.into(), files: 0, bytes: 0, aside: None };
+    copied.aside = claim.publish_new_or_discard(|| {
         fs::create_dir(&new).map_err(|cause| FolderError::writing(&new, cause))?;
         copy_files(&folder::db_of(from), &new)?;
         begin_anew(path, &new)?;
         (copied.files, copied.bytes) = size_of(&new)?;
-        if holds == Holds::Store {
-            let aside = claim.put_aside()?;
-            tracing::info!(path = %aside.display(), "the store that was there is put aside");
-        }
         Ok(())
     })?;
     Ok(copied)

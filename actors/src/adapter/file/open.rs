@@ -76,7 +76,8 @@ fn create(claim: &Claim, options: &FileOptions) -> Result<(), FolderError> {
         let failed = |error: rocksdb::Error| FolderError::rocksdb(claim.path(), &error);
         let db = DB::open(&rocksdb, &new).map_err(failed)?;
         put_meta(&db, Meta { epoch: rand::random(), next_id: 1, floor: Head::default() }).map_err(failed)
-    })
+    })?;
+    Ok(())
 }
 
 pub(super) fn put_meta(db: &DB, meta: Meta) -> Result<(), rocksdb::Error> {

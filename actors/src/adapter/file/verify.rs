@@ -168,6 +168,13 @@ fn verify_db(db: &DB, moment: &Snapshot<'_>) -> Verification {
         }
     }
     verify_items(db, moment, &mut found, &mut groups);
+    for range in keys::others() {
+        let read =
+            walk(db, moment, range, |key, _| found.problem(format!("a record of no known kind: {:?}", String::from_utf8_lossy(key))));
+        if let Err(error) = read {
+            found.problem(format!("records of no known kind: {error}"));
+        }
+    }
     found.streams = streams.len() as u64;
     found.groups = groups.len() as u64;
     found
