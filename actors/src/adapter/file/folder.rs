@@ -156,11 +156,7 @@ impl Claim {
 
     fn take_place(&self, new: &Path) -> std::io::Result<Option<PathBuf>> {
         let (db, aside) = (self.db(), self.path.join(format!("{BEFORE}{}", crate::clock::wall())));
-        let aside = match fs::rename(&db, &aside) {
-            Ok(()) => Some(aside),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
-            Err(cause) => return Err(cause),
-        };
+        let aside = if db.try_exists()? { fs::rename(&db, &aside).map(|()| Some(aside))? } else { None };
         if let Err(cause) = fs::rename(new, &db) {
             if let Some(aside) = &aside {
                 fs::rename(aside, &db)?;
