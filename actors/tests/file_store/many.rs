@@ -101,3 +101,38 @@ fn measured_in_a_process_of_its_own() {
     // The aim is 5 s; other tests run beside this one.
     assert!(opening < Duration::from_secs(10), "opened in {opening:?}");
 }
+
+#[test]
+fn large_values_that_are_removed_give_back_their_space() {
+    const ITEMS: usize = 600;
+    let folder = TempDir::new().unwrap();
+    let mut store = open(folder.path()).unwrap();
+    let item = |n: usize| ItemKey::new("s", "g", &n.to_string());
+    let head = |seq: usize| [(item(0).group, Head { seq: seq as u64, timestamp: seq as u64 })];
+    // Text that LZ4 finds nothing in.
+    let value = |n: usize| {
+        let mut noise = n as u64 | 1;
+        let mut next = || {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            char::from(b'#' + u8::try_from(noise >> 58).unwrap() % 57)
+        };
+        format!("\"{}\"", (0..100_000).map(|_| next()).collect::<String>())
+    };
+    for n in 0..ITEMS {
+        store.commit(&[Write::Put(item(n), json(&value(n)))], &head(n + 1)).unwrap();
+    }
+    let full = disk_bytes(folder.path());
+    assert!(full > 50_000_000, "{full} bytes on disk");
+    for n in 0..ITEMS {
+        drop(store.get(&item(n)).unwrap());
+        store.commit(&[Write::Delete(item(n))], &head(ITEMS + n + 1)).unwrap();
+    }
+    // What is left is of the last 32 MiB of values at most, which have not become a table yet.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while disk_bytes(folder.path()) > full / 5 * 3 {
+        assert!(Instant::now() < deadline, "{} bytes are left of {full}", disk_bytes(folder.path()));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
