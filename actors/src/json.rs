@@ -17,6 +17,10 @@ impl Json {
     /// The value `null`.
     pub const NULL: Self = Self(Bytes::from_static(b"null"));
 
+    /// The value `true`.
+    #[cfg(feature = "redis")]
+    pub(crate) const TRUE: Self = Self(Bytes::from_static(b"true"));
+
     /// Copies a value out of the message it was parsed from, so that a stored value does not keep that message in memory.
     #[must_use]
     pub fn copy(raw: &RawValue) -> Self {
@@ -39,6 +43,15 @@ impl Json {
         let text = text.into();
         debug_assert!(serde_json::from_slice::<&RawValue>(&text).is_ok(), "not JSON: {text:?}");
         Self(text)
+    }
+
+    /// Checks text that comes from outside; `None` where it is not one JSON value.
+    #[cfg(feature = "redis")]
+    pub(crate) fn read(text: impl Into<Bytes>) -> Option<Self> {
+        let text = text.into();
+        let raw: &RawValue = serde_json::from_slice(&text).ok()?;
+        let inner = text.slice_ref(raw.get().as_bytes());
+        Some(Self(inner))
     }
 
     /// The text, without surrounding white space.

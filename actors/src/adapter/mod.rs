@@ -6,6 +6,8 @@
 #[cfg(feature = "rocksdb")]
 pub mod file;
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use crate::clock::Millis;
 use crate::ids::{GroupKey, ItemKey, Name};
@@ -52,6 +54,15 @@ pub enum AdapterError {
     /// The medium failed; the text says which and what to do.
     #[error("{0}")]
     Failed(String),
+    /// The medium cannot be reached; nothing was stored.
+    #[error("{0}")]
+    Away(String),
+    /// The medium went away before it answered: whether the write is stored is not known.
+    #[error("{0}")]
+    Unknown(String),
+    /// Too many calls are under way; nothing was stored.
+    #[error("{0}")]
+    Overloaded(String),
     /// The medium has no room left.
     #[error("{path} has no room left ({detail}); free some space there, then write again")]
     Full {

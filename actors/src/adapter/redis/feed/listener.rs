@@ -1,0 +1,630 @@
+//! The task that listens.
+
+mod streams;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::error::{self, Trouble, garbled};
+use super::super::script::{self, Constants, Stand};
+use super::super::{Line, keys, message, read};
+use super::ears::{Ears, Place, Sound};
+use super::queue::Queue;
+use super::track::{Base, Heard, Track, Verdict, judge};
+use super::{Ask, FeedItem};
+use crate::adapter::AdapterError;
+use crate::change::Position;
+use crate::ids::{GroupKey, Name};
+use crate::store::ledger::Recorded;
+use streams::Stream;
+
+/// Looks into logs that are under way at most.
+const LOOKS: usize = 256;
+/// Changes that one look brings at most.
+const LOOK: usize = 256;
+/// How soon what failed, or found no room, is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+/// How often the connections are looked after.
+const TICK: Duration = Duration::from_millis(1_000);
+
+type Waiter = oneshot::Sender<Result<Position, AdapterError>>;
+
+/// What is known of a group that is listened to.
+struct Group {
+    key: GroupKey,
+    track: Track,
+    /// Whether it was asked for itself.
+    wanted: bool,
+    /// Whether its stream was.
+    by_stream: bool,
+    /// Where its channel is subscribed to, and whether that is confirmed.
+    place: Option<(Place, bool)>,
+    waiters: Vec<Waiter>,
+    /// Tells this watch from another one of the same group.
+    ticket: u64,
+    /// A look is under way, or waits for its turn.
+    looking: bool,
+    /// It is to be looked at again after that one.
+    again: bool,
+}
+
+/// What a look has found.
+struct Found {
+    now: Stand,
+    log: Vec<Recorded>,
+}
+
+/// What becomes of what was sent.
+enum Outcome {
+    Subscribed { channel: Bytes, ticket: u64, place: Place, result: Result<(), Trouble> },
+    Looked { channel: Bytes, ticket: u64, found: Result<Found, AdapterError> },
+    Renewed { channel: Bytes, ticket: u64, now: Result<Stand, AdapterError> },
+    Births { stream: Name, place: Place, result: Result<(), Trouble> },
+    Members { stream: Name, groups: Result<Vec<Name>, AdapterError> },
+    Pinged { place: Place, alive: bool },
+    Left,
+}
+
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+pub(super) struct Listener {
+    constants: Constants,
+    line: Line,
+    ears: Ears,
+    asked: mpsc::UnboundedReceiver<Ask>,
+    queue: Queue,
+    /// By channel.
+    groups: HashMap<Bytes, Group>,
+    streams: HashMap<Name, Stream>,
+    work: FuturesUnordered<Work>,
+    tickets: u64,
+    looks: usize,
+    /// Looks that wait for their turn.
+    due: VecDeque<(Bytes, u64)>,
+    /// Groups that are tried again soon: not subscribed, not looked at, or without room in the queue.
+    later: HashSet<Bytes>,
+    /// Changes that a trigger or a subscriber will never see.
+    missed: u64,
+}
+
+impl Listener {
+    pub(super) fn new(constants: Constants, line: Line, ears: Ears, asked: mpsc::UnboundedReceiver<Ask>, queue: Queue) -> Self {
+        Self {
+            constants,
+            line,
+            ears,
+            asked,
+            queue,
+            groups: HashMap::new(),
+            streams: HashMap::new(),
+            work: FuturesUnordered::new(),
+            tickets: 0,
+            looks: 0,
+            due: VecDeque::new(),
+            later: HashSet::new(),
+            missed: 0,
+        }
+    }
+
+    /// Runs until nobody asks or nobody reads any more.
+    pub(super) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        let mut retry = tokio::time::interval(RETRY);
+        for timer in [&mut tick, &mut retry] {
+            timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
+        let mut flushes = self.line.seen.borrow_and_update().flushes;
+        loop {
+            let retries = !self.later.is_empty() || self.streams.values().any(Stream::is_unsettled);
+            tokio::select! {
+                ask = self.asked.recv() => match ask {
+                    Some(ask) => self.ask(ask),
+                    None => return,
+                },
+                sound = self.ears.sound() => self.hear(sound),
+                Some(outcome) = self.work.next(), if !self.work.is_empty() => self.take(outcome),
+                changed = self.line.seen.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = self.line.seen.borrow_and_update().flushes;
+                    self.moved(now != flushes);
+                    flushes = now;
+                }
+                _ = retry.tick(), if retries => self.retry(),
+                _ = tick.tick() => self.ping(),
+                () = self.queue.closed() => return,
+            }
+            self.look_on();
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::Watch(key, waiter) => {
+                let channel = self.group(&key, Base::Start);
+                let Some(group) = self.groups.get_mut(&channel) else { return };
+                group.wanted = true;
+                match (group.track.base, &group.place) {
+                    // What is behind comes through as well.
+                    (Base::At(stand), Some((_, true))) => drop(waiter.send(Ok(stand.position))),
+                    _ => {
+                        group.waiters.push(waiter);
+                        self.subscribe(&channel);
+                    }
+                }
+            }
+            Ask::Unwatch(key) => {
+                let channel = self.channel(&key);
+                if let Some(group) = self.groups.get_mut(&channel) {
+                    group.wanted = false;
+                    self.leave_if_unwanted(&channel);
+                }
+            }
+            Ask::WatchStream(stream, waiter) => self.watch_stream(stream, waiter),
+            Ask::UnwatchStream(stream) => self.unwatch_stream(&stream),
+        }
+    }
+
+    fn channel(&self, key: &GroupKey) -> Bytes {
+        keys::channel(key, self.constants.db).into()
+    }
+
+    /// The channel of a group, which is followed from now on.
+    fn group(&mut self, key: &GroupKey, base: Base) -> Bytes {
+        let channel = self.channel(key);
+        if !self.groups.contains_key(&channel) {
+            self.tickets += 1;
+            let group = Group {
+                key: key.clone(),
+                track: Track::new(base),
+                wanted: false,
+                by_stream: false,
+                place: None,
+                waiters: Vec::new(),
+                ticket: self.tickets,
+                looking: false,
+                again: false,
+            };
+            self.groups.insert(channel.clone(), group);
+        }
+        channel
+    }
+
+    fn leave_if_unwanted(&mut self, channel: &Bytes) {
+        let Some(group) = self.groups.get(channel).filter(|group| !group.wanted && !group.by_stream) else { return };
+        if let Some((place, _)) = &group.place {
+            let left = self.ears.send(place, self.constants.verbs().1, channel);
+            self.work.push(Box::pin(async move {
+                // A link that is gone has no subscriptions.
+                let _ = left.await;
+                Outcome::Left
+            }));
+        }
+        self.groups.remove(channel);
+        self.later.remove(channel);
+    }
+
+    /// The node that has the group's slot.
+    fn owner(&self, key: &GroupKey) -> Option<String> {
+        self.line.seen.borrow().topology.owner(keys::slot(&keys::items(key))).map(str::to_owned)
+    }
+
+    /// Subscribes to the group's channel where that is not done or under way.
+    fn subscribe(&mut self, channel: &Bytes) {
+        let Some(group) = self.groups.get(channel).filter(|group| group.place.is_none()) else { return };
+        let Some(address) = self.owner(&group.key) else {
+            self.later.insert(channel.clone());
+            return;
+        };
+        let Some(place) = self.ears.place(&address) else {
+            // All that wait for this node are subscribed to when it is there.
+            if self.ears.is_away(&address) {
+                self.refuse(channel, &error::away(&address));
+            }
+            return;
+        };
+        let subscribed = self.ears.send(&place, self.constants.verbs().0, channel);
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        group.place = Some((place.clone(), false));
+        let (channel, ticket) = (channel.clone(), group.ticket);
+        self.work.push(Box::pin(async move { Outcome::Subscribed { channel, ticket, place, result: subscribed.await } }));
+    }
+
+    /// Tells those who wait that it failed, and forgets the group where nobody knows of it otherwise.
+    fn refuse(&mut self, channel: &Bytes, error: &AdapterError) {
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        let waiters = std::mem::take(&mut group.waiters);
+        if group.track.base == Base::Start && !waiters.is_empty() {
+            group.wanted = false;
+        }
+        for waiter in waiters {
+            let _ = waiter.send(Err(error.clone()));
+        }
+        self.leave_if_unwanted(channel);
+    }
+
+    fn hear(&mut self, sound: Sound) {
+        match sound {
+            Sound::Opened => {
+                let waiting: Vec<_> =
+                    self.groups.iter().filter(|(_, group)| group.place.is_none()).map(|(channel, _)| channel.clone()).collect();
+                for channel in waiting {
+                    self.subscribe(&channel);
+                }
+                self.settle_streams();
+            }
+            Sound::Failed(address) => {
+                let error = error::away(&address);
+                let waiting: Vec<_> = self
+                    .groups
+                    .iter()
+                    .filter(|(_, group)| !group.waiters.is_empty() && group.place.is_none())
+                    .map(|(channel, _)| channel.clone())
+                    .collect();
+                for channel in waiting {
+                    if self.groups.get(&channel).and_then(|group| self.owner(&group.key)).as_ref() == Some(&address) {
+                        self.refuse(&channel, &error);
+                    }
+                }
+                self.refuse_streams(&address, &error);
+            }
+            Sound::Push(place, PushInfo { kind, data }) => match kind {
+                PushKind::Message | PushKind::SMessage => {
+                    let mut data = data.into_iter();
+                    if let (Some(Value::BulkString(channel)), Some(Value::BulkString(message))) = (data.next(), data.next()) {
+                        self.message(&channel, message);
+                    }
+                }
+                PushKind::Disconnection => self.lost(&place),
+                PushKind::SUnsubscribe | PushKind::Unsubscribe => {
+                    // The slot has moved, and Redis has ended the subscription by itself. The crate takes that for the answer to what was
+                    // sent last, so that nothing on this connection is certain any more.
+                    let ended = matches!(data.first(), Some(Value::BulkString(channel)) if self.groups.get(&channel[..]).is_some_and(|group| {
+                        group.place.as_ref().is_some_and(|(at, confirmed)| *confirmed && *at == place)
+                    }));
+                    if ended {
+                        self.lost(&place);
+                    }
+                }
+                _ => {}
+            },
+        }
+    }
+
+    /// A link is gone: all its groups are subscribed to anew, and looked at then.
+    fn lost(&mut self, place: &Place) {
+        self.ears.close(place);
+        let mut channels = Vec::new();
+        for (channel, group) in &mut self.groups {
+            if group.place.as_ref().is_some_and(|(at, _)| at == place) {
+                group.place = None;
+                channels.push(channel.clone());
+            }
+        }
+        tracing::debug!(address = place.address, groups = channels.len(), "the feed lost a link to redis");
+        self.forget_births(place);
+        for channel in channels {
+            self.subscribe(&channel);
+        }
+    }
+
+    fn message(&mut self, channel: &[u8], message: Vec<u8>) {
+        let Some(group) = self.groups.get_mut(channel) else {
+            self.born(channel, &message);
+            return;
+        };
+        let Some(change) = message::parse(&group.key, message.into()) else {
+            tracing::warn!(stream = group.key.stream(), group = group.key.group(), "a message is none of ours; it is left out");
+            return;
+        };
+        match group.track.hear(change) {
+            Heard::Next(change) => {
+                let Some((channel, _)) = self.groups.get_key_value(channel) else { return };
+                let channel = channel.clone();
+                if !self.hand_out(&channel, change) {
+                    self.behind(&channel);
+                }
+            }
+            Heard::Nothing => {}
+            Heard::Look => {
+                let Some((channel, _)) = self.groups.get_key_value(channel) else { return };
+                let channel = channel.clone();
+                self.look(&channel);
+            }
+        }
+    }
+
+    /// Hands a change to the reader; `false` where the queue is full.
+    fn hand_out(&mut self, channel: &Bytes, change: Recorded) -> bool {
+        let Some(group) = self.groups.get_mut(channel) else { return true };
+        let stand = Stand::after(&change);
+        let fits = self.queue.push(FeedItem::Change(change));
+        if fits {
+            group.track.base = Base::At(stand);
+        }
+        fits
+    }
+
+    /// What did not fit is looked up when there is room.
+    fn behind(&mut self, channel: &Bytes) {
+        if let Some(group) = self.groups.get_mut(channel) {
+            group.track.waits = true;
+            self.later.insert(channel.clone());
+        }
+    }
+
+    /// Looks into the group's log, in its turn.
+    fn look(&mut self, channel: &Bytes) {
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        group.track.waits = true;
+        if group.looking {
+            group.again = true;
+            return;
+        }
+        group.looking = true;
+        self.due.push_back((channel.clone(), group.ticket));
+    }
+
+    fn look_on(&mut self) {
+        while self.looks < LOOKS {
+            let Some((channel, ticket)) = self.due.pop_front() else { return };
+            let Some(group) = self.groups.get(&channel).filter(|group| group.ticket == ticket) else { continue };
+            self.looks += 1;
+            let key = group.key.clone();
+            let line = self.line.clone();
+            let args = vec![group.track.base.id(), LOOK.to_string()];
+            let start = group.track.base == Base::Start;
+            self.work.push(Box::pin(async move {
+                let found = if start { begin(&line, &key).await } else { find(&line, &key, args).await };
+                Outcome::Looked { channel, ticket, found }
+            }));
+        }
+    }
+
+    fn take(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Subscribed { channel, ticket, place, result } => self.subscribed(&channel, ticket, &place, result),
+            Outcome::Looked { channel, ticket, found } => {
+                self.looks -= 1;
+                if self.groups.get(&channel).is_some_and(|group| group.ticket == ticket) {
+                    self.looked(&channel, found);
+                }
+            }
+            Outcome::Renewed { channel, ticket, now } => {
+                self.looks -= 1;
+                if self.groups.get(&channel).is_some_and(|group| group.ticket == ticket) {
+                    self.renewed(&channel, now);
+                }
+            }
+            Outcome::Births { stream, place, result } => self.births(&stream, &place, result),
+            Outcome::Members { stream, groups } => self.members(&stream, groups),
+            Outcome::Pinged { place, alive } => {
+                if !alive {
+                    self.lost(&place);
+                }
+            }
+            Outcome::Left => {}
+        }
+    }
+
+    fn subscribed(&mut self, channel: &Bytes, ticket: u64, place: &Place, result: Result<(), Trouble>) {
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        if group.ticket != ticket || !group.place.as_ref().is_some_and(|(at, _)| at == place) {
+            return;
+        }
+        match result {
+            Ok(()) => group.place = Some((place.clone(), true)),
+            Err(_) => {
+                // The look goes the way of calls, and finds out where the slot is.
+                group.place = None;
+                self.later.insert(channel.clone());
+            }
+        }
+        self.look(channel);
+    }
+
+    fn looked(&mut self, channel: &Bytes, found: Result<Found, AdapterError>) {
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                group.looking = false;
+                self.later.insert(channel.clone());
+                return self.refuse(channel, &error);
+            }
+        };
+        match judge(group.track.base, found.now, found.log) {
+            Verdict::Follow { changes, base, complete } => {
+                for change in changes {
+                    if !self.hand_out(channel, change) {
+                        return self.rest(channel);
+                    }
+                }
+                let Some(group) = self.groups.get_mut(channel) else { return };
+                group.track.base = Base::At(base);
+                self.looked_so_far(channel, complete);
+            }
+            Verdict::Resync { base, missed } => self.resync(channel, base, missed),
+            Verdict::Renew => {
+                let (ticket, key, line) = (group.ticket, group.key.clone(), self.line.clone());
+                let Base::At(stand) = group.track.base else { return };
+                let args = vec![stand.position.epoch.to_string()];
+                self.looks += 1;
+                let channel = channel.clone();
+                self.work.push(Box::pin(async move {
+                    let replies = line.about(&key, read::renew, args).await;
+                    let now = replies.and_then(|replies| script::stand(replies.first().ok_or_else(|| garbled("a position"))?));
+                    Outcome::Renewed { channel, ticket, now: now.map(|(stand, _)| stand) }
+                }));
+            }
+        }
+    }
+
+    fn renewed(&mut self, channel: &Bytes, now: Result<Stand, AdapterError>) {
+        match now {
+            Ok(now) => self.resync(channel, now, None),
+            Err(_) => self.rest(channel),
+        }
+    }
+
+    fn resync(&mut self, channel: &Bytes, base: Stand, missed: Option<u64>) {
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        let item = FeedItem::Resync { group: group.key.clone(), position: base.position, missed };
+        if !self.queue.push(item) {
+            return self.rest(channel);
+        }
+        self.missed += missed.unwrap_or(0);
+        let (stream, name) = (group.key.stream(), group.key.group());
+        tracing::warn!(
+            stream,
+            group = name,
+            missed,
+            missed_in_all = self.missed,
+            "changes are not in redis any more: subscribers resync, triggers miss them"
+        );
+        group.track.base = Base::At(base);
+        self.looked_so_far(channel, true);
+    }
+
+    /// There is no room, or no answer: the look is over for now.
+    fn rest(&mut self, channel: &Bytes) {
+        if let Some(group) = self.groups.get_mut(channel) {
+            group.looking = false;
+            self.behind(channel);
+        }
+    }
+
+    /// A look was taken in; what has come meanwhile follows, unless there is more to look for.
+    fn looked_so_far(&mut self, channel: &Bytes, complete: bool) {
+        let Some(group) = self.groups.get_mut(channel) else { return };
+        group.looking = false;
+        if let (Base::At(stand), Some((_, true))) = (group.track.base, &group.place) {
+            for waiter in group.waiters.drain(..) {
+                let _ = waiter.send(Ok(stand.position));
+            }
+        }
+        if !complete || std::mem::take(&mut group.again) {
+            return self.look(channel);
+        }
+        let (held, mut look) = group.track.resume();
+        for change in held {
+            let Some(group) = self.groups.get_mut(channel) else { return };
+            match group.track.hear(change) {
+                Heard::Next(change) => {
+                    if !self.hand_out(channel, change) {
+                        return self.behind(channel);
+                    }
+                }
+                Heard::Nothing => {}
+                Heard::Look => {
+                    look = true;
+                    break;
+                }
+            }
+        }
+        if look {
+            self.look(channel);
+        }
+        self.settled(channel);
+    }
+
+    fn retry(&mut self) {
+        let room = self.queue.has_room();
+        for channel in std::mem::take(&mut self.later) {
+            let Some(group) = self.groups.get(&channel) else { continue };
+            if group.place.is_none() {
+                // The subscription is confirmed first, and then it is looked at.
+                self.subscribe(&channel);
+            } else if room {
+                self.look(&channel);
+            } else {
+                self.later.insert(channel);
+            }
+        }
+        self.settle_streams();
+    }
+
+    /// Slots are elsewhere, or data is gone.
+    fn moved(&mut self, flushed: bool) {
+        let nodes = self.line.seen.borrow().topology.nodes();
+        self.ears.keep(&nodes);
+        let mut elsewhere = Vec::new();
+        for (channel, group) in &self.groups {
+            let owner = self.owner(&group.key);
+            if group.place.as_ref().is_some_and(|(place, _)| Some(&place.address) != owner.as_ref()) {
+                elsewhere.push(channel.clone());
+            }
+        }
+        for channel in elsewhere {
+            if let Some(group) = self.groups.get_mut(&channel)
+                && let Some((place, _)) = group.place.take()
+            {
+                let left = self.ears.send(&place, self.constants.verbs().1, &channel);
+                self.work.push(Box::pin(async move {
+                    let _ = left.await;
+                    Outcome::Left
+                }));
+            }
+            self.subscribe(&channel);
+        }
+        if flushed {
+            for channel in self.groups.keys().cloned().collect::<Vec<_>>() {
+                self.look(&channel);
+            }
+            self.enumerate_again();
+        }
+    }
+
+    fn ping(&mut self) {
+        for place in self.ears.places() {
+            let ping = self.ears.send(&place, "PING", b"");
+            self.work.push(Box::pin(async move {
+                let alive = tokio::time::timeout(TICK * 5, ping).await.is_ok_and(|answer| !matches!(answer, Err(Trouble::Lost)));
+                Outcome::Pinged { place, alive }
+            }));
+        }
+    }
+}
+
+/// Where a group stands, so that it can be followed from there.
+async fn begin(line: &Line, key: &GroupKey) -> Result<Found, AdapterError> {
+    let replies = line.about(key, read::position, Vec::new()).await?;
+    let (now, fresh) = script::stand(replies.first().ok_or_else(|| garbled("a position"))?)?;
+    if fresh {
+        // It has a number now, so that nobody hears of its birth any more; those who watch the stream find it in the index.
+        line.free(key, keys::slot(keys::STREAMS), read::enter, Vec::new()).await?;
+    }
+    Ok(Found { now, log: Vec::new() })
+}
+
+/// Where a group stands, and what is in its log.
+async fn find(line: &Line, key: &GroupKey, args: Vec<String>) -> Result<Found, AdapterError> {
+    let mut replies = line.about(key, read::log, args).await?.into_iter();
+    let (now, fresh) = script::stand(&replies.next().unwrap_or_default())?;
+    if fresh {
+        line.free(key, keys::slot(keys::STREAMS), read::enter, Vec::new()).await?;
+    }
+    let Some(Value::Array(entries)) = replies.next() else { return Err(garbled("a log")) };
+    // A part that cannot be read ends what follows, and so in a resync.
+    let log = entries.into_iter().map_while(|entry| message::parse(key, entry_text(entry)?)).collect();
+    Ok(Found { now, log })
+}
+
+/// The text of an entry: `[id, ["m", text]]`.
+fn entry_text(entry: Value) -> Option<Bytes> {
+    let Value::Array(parts) = entry else { return None };
+    let text = match parts.into_iter().nth(1)? {
+        Value::Array(fields) => fields.into_iter().nth(1)?,
+        Value::Map(fields) => fields.into_iter().next()?.1,
+        _ => return None,
+    };
+    if let Value::BulkString(text) = text { Some(text.into()) } else { None }
+}

@@ -1,0 +1,380 @@
+//! Redis: items that several nodes share, with one order for all of them.
+//!
+//! - [`Redis`] is what calls are made with; [`Feed`] brings the changes of all nodes, this one's own included.
+//! - Every write is one call of one script (`script.lua`): it stores, numbers, keeps and publishes the change, or does nothing.
+//! - What was in flight when a link broke is answered by [`AdapterError::Unknown`] and never sent again.
+//!
+//! # Layout
+//!
+//! `keys` names what is in Redis · `script`, `message`, `read` say what it is told and answers · `call`, `order` are calls and their turns ·
+//! `driver` sends them, on the connections of `node`, to whom `topology` says · `index` knows which groups there are · `feed` listens.
+
+mod call;
+mod driver;
+mod error;
+mod feed;
+mod index;
+mod keys;
+mod message;
+mod node;
+mod options;
+mod order;
+mod read;
+mod script;
+mod start;
+mod topology;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use redis::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::call::{Answer, Call, Index, Load, Permit, Phase, Request, Task, Update};
+use self::driver::{Command, Seen};
+use self::order::Share;
+use crate::adapter::{AdapterError, Items, Streams};
+use crate::change::{Position, Snapshot};
+use crate::ids::{GroupKey, ItemKey, Name};
+use crate::json::Json;
+use crate::ops::UpdateOp;
+use crate::store::ledger::Body;
+
+pub use self::call::Applied;
+pub use self::error::RedisError;
+pub use self::feed::{Feed, FeedItem};
+pub use self::options::RedisOptions;
+
+/// Groups that are looked at in one message when groups are listed.
+const LOOKED_AT: usize = 1_000;
+
+/// How calls reach the driver.
+#[derive(Debug, Clone)]
+struct Line {
+    commands: mpsc::UnboundedSender<Command>,
+    seen: watch::Receiver<Seen>,
+}
+
+/// A handle on one Redis, or one Cluster. Its clones share the connections and the order of calls.
+///
+/// A method hands its call over before it returns; the future only waits for the answer. So calls for a group are applied in the order in
+/// which they were made, whatever becomes of the futures. Two exceptions, which both begin with an update: a call for another item may
+/// overtake it, because it reads first and may have to try again.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    line: Line,
+    feed: mpsc::UnboundedSender<feed::Ask>,
+    load: Arc<Load>,
+    up: Arc<AtomicBool>,
+    max_calls: usize,
+    max_bytes: usize,
+}
+
+impl Redis {
+    /// Connects, and tries to for `connect_timeout`. Runs on the tokio runtime of the caller.
+    ///
+    /// The first to connect to a Redis looks through its keys for groups that were there before.
+    ///
+    /// # Errors
+    /// Where the address is none, where Redis refuses us or is too old, or where it is not reached in time.
+    pub async fn connect(options: RedisOptions) -> Result<(Self, Feed), RedisError> {
+        start::connect(options).await
+    }
+
+    /// Whether all nodes are connected.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Stores a value; a new item goes to the end of its group, an update keeps its place.
+    pub fn set(&self, key: &ItemKey, data: Json) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
+        let size = data.as_bytes().len();
+        self.write(&key.group, Some(key.item.clone()), Share::Item, Task::Set(data), size)
+    }
+
+    /// Removes an item. Where there is none, nothing changes.
+    pub fn delete(&self, key: &ItemKey) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
+        self.write(&key.group, Some(key.item.clone()), Share::Item, Task::Delete, 0)
+    }
+
+    /// Applies operations to an item, with exactly the results of the other backends.
+    pub fn update(
+        &self,
+        key: &ItemKey,
+        ops: Vec<UpdateOp>,
+        max_value_bytes: usize,
+    ) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
+        let update = Update { ops, max_value_bytes, base: None, made: None, attempts: 0 };
+        // The size is known when the value is; the operations have passed a limit of their own.
+        self.write(&key.group, Some(key.item.clone()), Share::Update, Task::Update(update), 0)
+    }
+
+    /// Sends a custom event: it gets a number and a time, and nothing is stored.
+    pub fn event(
+        &self,
+        group: &GroupKey,
+        item: Option<Name>,
+        name: &str,
+        data: Json,
+    ) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+        self.record(group, item, &Body::Event { name: name.into(), data })
+    }
+
+    /// Numbers and publishes a change of an item that is stored elsewhere.
+    pub fn touch(&self, key: &ItemKey, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+        self.record(&key.group, Some(key.item.clone()), body)
+    }
+
+    fn record(&self, group: &GroupKey, item: Option<Name>, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+        let parts = message::parts(body);
+        let size = parts.first.len() + parts.second.len();
+        // What is said to the whole group comes after all that was done in it.
+        let share = if item.is_some() { Share::Item } else { Share::Group };
+        let written = self.write(group, item, share, Task::Record(parts), size);
+        async move { written.await.map(drop) }
+    }
+
+    /// The value of an item.
+    pub fn get(&self, key: &ItemKey) -> impl Future<Output = Result<Option<Json>, AdapterError>> + use<> {
+        let group = key.group.clone();
+        let replies = self.read(&group, Some(key.item.clone()), Share::Item, read::get, Vec::new());
+        async move { read::value(replies.await?.pop(), &group) }
+    }
+
+    /// All items of a group in the order of insertion.
+    pub fn list(&self, group: &GroupKey) -> impl Future<Output = Result<Items, AdapterError>> + use<> {
+        let group = group.clone();
+        let replies = self.read(&group, None, Share::Group, read::list, Vec::new());
+        async move {
+            let mut replies = replies.await?.into_iter();
+            read::items(replies.next(), replies.next(), &group)
+        }
+    }
+
+    /// The state of a group and its position, at one moment.
+    pub fn snapshot(&self, group: &GroupKey, whole: bool, items: &[Name]) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
+        let (group, items) = (group.clone(), items.to_vec());
+        let names = items.iter().map(|item| item.as_str().to_owned()).collect();
+        let replies = self.read(&group, None, Share::Group, if whole { read::all } else { read::some }, names);
+        async move { read::snapshot(replies.await?, &group, whole, &items) }
+    }
+
+    /// The groups of a stream that hold an item, sorted.
+    pub fn list_groups(&self, stream: &str) -> impl Future<Output = Result<Vec<Name>, AdapterError>> + use<> {
+        let (line, stream) = (self.line.clone(), stream.to_owned());
+        let replies = self.wide(keys::groups(&stream));
+        async move {
+            let groups = index::names(replies.await?.pop())?.into_iter().map(|group| GroupKey::new(&stream, group.as_str())).collect();
+            let mut names: Vec<Name> = line.holding(groups).await?.iter().map(|group| group.group().into()).collect();
+            names.sort_unstable();
+            Ok(names)
+        }
+    }
+
+    /// All streams that hold an item, each with its groups, both sorted.
+    pub fn list_all(&self) -> impl Future<Output = Result<Streams, AdapterError>> + use<> {
+        let line = self.line.clone();
+        let replies = self.wide(keys::STREAMS.to_owned());
+        async move {
+            let mut streams = index::names(replies.await?.pop())?;
+            streams.sort_unstable();
+            let asked: Vec<_> = streams.iter().map(|stream| line.members(keys::groups(stream.as_str()))).collect();
+            let mut all = Vec::new();
+            for (stream, members) in streams.into_iter().zip(asked) {
+                let groups = index::names(members.await?.pop())?;
+                let groups = groups.into_iter().map(|group| GroupKey::new(stream.as_str(), group.as_str())).collect();
+                let mut names: Vec<Name> = line.holding(groups).await?.iter().map(|group| group.group().into()).collect();
+                names.sort_unstable();
+                if !names.is_empty() {
+                    all.push((stream, names));
+                }
+            }
+            Ok(all)
+        }
+    }
+
+    /// From the position on that it resolves to, every change of the group comes through the [`Feed`], until [`unwatch`](Self::unwatch).
+    pub fn watch(&self, group: &GroupKey) -> impl Future<Output = Result<Position, AdapterError>> + use<> {
+        let (done, result) = oneshot::channel();
+        let asked = self.feed.send(feed::Ask::Watch(group.clone(), done));
+        async move {
+            let result = if asked.is_ok() { result.await.ok() } else { None };
+            result.unwrap_or_else(|| Err(closed()))
+        }
+    }
+
+    /// Ends what [`watch`](Self::watch) began.
+    pub fn unwatch(&self, group: &GroupKey) {
+        // A feed that is gone watches nothing.
+        let _ = self.feed.send(feed::Ask::Unwatch(group.clone()));
+    }
+
+    /// From when it resolves, every change of every group of the stream comes through the [`Feed`], of groups that do not exist yet, too.
+    pub fn watch_stream(&self, stream: &str) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+        let (done, result) = oneshot::channel();
+        let asked = self.feed.send(feed::Ask::WatchStream(stream.into(), done));
+        async move {
+            let result = if asked.is_ok() { result.await.ok() } else { None };
+            result.unwrap_or_else(|| Err(closed()))
+        }
+    }
+
+    /// Ends what [`watch_stream`](Self::watch_stream) began.
+    pub fn unwatch_stream(&self, stream: &str) {
+        let _ = self.feed.send(feed::Ask::UnwatchStream(stream.into()));
+    }
+
+    fn write(
+        &self,
+        group: &GroupKey,
+        item: Option<Name>,
+        share: Share,
+        task: Task,
+        size: usize,
+    ) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
+        let answer = self.submit(group, item, share, task, size);
+        async move {
+            match answer?.await.map_err(|_gone| closed())?? {
+                Answer::Applied(applied) => Ok(applied),
+                Answer::Replies(_) => Err(error::garbled("a write")),
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        group: &GroupKey,
+        item: Option<Name>,
+        share: Share,
+        build: fn(&Request<'_>) -> call::Batch,
+        args: Vec<String>,
+    ) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
+        let answer = self.submit(group, item, share, Task::Read(build, args), 0);
+        async move { replies(answer?).await }
+    }
+
+    fn submit(
+        &self,
+        group: &GroupKey,
+        item: Option<Name>,
+        share: Share,
+        task: Task,
+        size: usize,
+    ) -> Result<oneshot::Receiver<Result<Answer, AdapterError>>, AdapterError> {
+        let permit = Permit::take(&self.load, size, self.max_calls, self.max_bytes).ok_or_else(overloaded)?;
+        let (call, answer) = new_call(group.clone(), keys::slot(&keys::items(group)), task, Some(permit));
+        self.line.commands.send(Command::Call { group: group.clone(), item, share, call }).map_err(|_gone| closed())?;
+        Ok(answer)
+    }
+
+    fn wide(&self, key: String) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
+        let permit = Permit::take(&self.load, 0, self.max_calls, self.max_bytes).ok_or_else(overloaded);
+        let answer = permit.and_then(|permit| {
+            let slot = keys::slot(&key);
+            let (call, answer) = new_call(GroupKey::new("", ""), slot, Task::Read(read::members, vec![key]), Some(permit));
+            self.line.commands.send(Command::Wide(call)).map_err(|_gone| closed())?;
+            Ok(answer)
+        });
+        async move { replies(answer?).await }
+    }
+}
+
+impl Line {
+    /// Sends a read at once, without a place in any order and beside the bound on calls.
+    fn free(
+        &self,
+        about: &GroupKey,
+        slot: u16,
+        build: fn(&Request<'_>) -> call::Batch,
+        args: Vec<String>,
+    ) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
+        let (call, answer) = new_call(about.clone(), slot, Task::Read(build, args), None);
+        let sent = self.commands.send(Command::Free(call)).map_err(|_gone| closed());
+        async move {
+            sent?;
+            replies(answer).await
+        }
+    }
+
+    fn about(
+        &self,
+        group: &GroupKey,
+        build: fn(&Request<'_>) -> call::Batch,
+        args: Vec<String>,
+    ) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
+        self.free(group, keys::slot(&keys::items(group)), build, args)
+    }
+
+    fn members(&self, key: String) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
+        self.free(&GroupKey::new("", ""), keys::slot(&key), read::members, vec![key])
+    }
+
+    /// Those of the groups that hold an item.
+    async fn holding(&self, groups: Vec<GroupKey>) -> Result<Vec<GroupKey>, AdapterError> {
+        let mut by_node: std::collections::BTreeMap<String, Vec<(GroupKey, String)>> = std::collections::BTreeMap::new();
+        {
+            let seen = self.seen.borrow();
+            for group in groups {
+                let key = keys::items(&group);
+                let owner = seen.topology.owner(keys::slot(&key)).unwrap_or_default().to_owned();
+                by_node.entry(owner).or_default().push((group, key));
+            }
+        }
+        let ask = |chunk: &[(GroupKey, String)]| {
+            let names: Vec<String> = chunk.iter().map(|(_, key)| key.clone()).collect();
+            let slot = names.first().map_or(0, |key| keys::slot(key));
+            self.free(&GroupKey::new("", ""), slot, read::exist, names)
+        };
+        let asked: Vec<_> = by_node.values().flat_map(|groups| groups.chunks(LOOKED_AT)).map(|chunk| (chunk, ask(chunk))).collect();
+        let mut holding = Vec::new();
+        for (chunk, replies) in asked {
+            let replies = match replies.await {
+                Ok(replies) => replies,
+                // Slots have moved between the nodes meanwhile: one by one, each finds its way.
+                Err(_) if chunk.len() > 1 && self.seen.borrow().topology.is_cluster() => {
+                    let mut replies = Vec::new();
+                    for one in chunk.chunks(1).map(ask).collect::<Vec<_>>() {
+                        replies.extend(one.await?);
+                    }
+                    replies
+                }
+                Err(error) => return Err(error),
+            };
+            holding.extend(chunk.iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1)).map(|((group, _), _)| group.clone()));
+        }
+        Ok(holding)
+    }
+}
+
+fn new_call(about: GroupKey, slot: u16, task: Task, permit: Option<Permit>) -> (Call, oneshot::Receiver<Result<Answer, AdapterError>>) {
+    let (reply, answer) = oneshot::channel();
+    let call = Call {
+        task,
+        phase: Phase::First,
+        about,
+        slot,
+        ask: None,
+        index: Index::Known,
+        since: Instant::now(),
+        reply: Some(reply),
+        _permit: permit,
+    };
+    (call, answer)
+}
+
+async fn replies(answer: oneshot::Receiver<Result<Answer, AdapterError>>) -> Result<Vec<Value>, AdapterError> {
+    match answer.await.map_err(|_gone| closed())?? {
+        Answer::Replies(replies) => Ok(replies),
+        Answer::Applied(_) => Err(error::garbled("a read")),
+    }
+}
+
+fn closed() -> AdapterError {
+    AdapterError::Away("the connection to redis is closed; nothing was sent".into())
+}
+
+fn overloaded() -> AdapterError {
+    AdapterError::Overloaded("too many calls to redis are under way; wait for some of them, then try again".into())
+}

@@ -1,0 +1,121 @@
+//! The script, and how it is called.
+
+use redis::{Cmd, Value};
+
+use super::error::garbled;
+use super::keys::{self, Keys};
+use super::options::RedisOptions;
+use crate::adapter::AdapterError;
+use crate::change::Position;
+use crate::clock::Millis;
+use crate::ids::GroupKey;
+use crate::json::Json;
+use crate::store::ledger::Recorded;
+
+/// Its text.
+pub(super) const TEXT: &str = include_str!("script.lua");
+
+/// What every call of the script carries besides its own.
+#[derive(Debug, Clone)]
+pub(super) struct Constants {
+    history: usize,
+    age_ms: u64,
+    bytes: usize,
+    publish: &'static str,
+    /// Part of the channels' names.
+    pub(super) db: i64,
+}
+
+impl Constants {
+    pub(super) fn new(options: &RedisOptions, cluster: bool, db: i64) -> Self {
+        Self {
+            history: options.history.max(1),
+            // At least one: Redis refuses an expiry of none.
+            age_ms: u64::try_from(options.history_age.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 50),
+            bytes: options.history_bytes,
+            publish: if cluster { "SPUBLISH" } else { "PUBLISH" },
+            db,
+        }
+    }
+
+    /// How the channel of a group is subscribed to and left.
+    pub(super) fn verbs(&self) -> (&'static str, &'static str) {
+        if self.publish == "SPUBLISH" { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") }
+    }
+
+    /// A call, but for the arguments of `what`.
+    pub(super) fn call(&self, sha: &str, group: &GroupKey, what: &str, size: usize) -> Cmd {
+        let keys = Keys::new(group);
+        let mut cmd = Cmd::with_capacity(20, size + 600);
+        cmd.arg("EVALSHA").arg(sha).arg(4).arg(&keys.items).arg(&keys.head).arg(&keys.places).arg(&keys.log);
+        cmd.arg(what).arg(rand::random::<u64>()).arg(self.history).arg(self.age_ms).arg(self.bytes).arg(self.publish);
+        cmd.arg(keys::channel(group, self.db)).arg(keys::births(group.stream(), self.db)).arg(group.group());
+        cmd
+    }
+}
+
+/// What a write ended with.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// It is stored; `fresh` where the group had no number before.
+    Done { old: Option<Vec<u8>>, fresh: bool },
+    /// The item does not hold what the update was made of, but this.
+    Conflict(Option<Vec<u8>>),
+}
+
+/// Reads the answer to a write.
+pub(super) fn written(reply: Value) -> Result<Written, AdapterError> {
+    let Value::Array(parts) = reply else { return Err(garbled("a write")) };
+    let mut parts = parts.into_iter();
+    let (Some(Value::Int(done)), old) = (parts.next(), parts.next()) else { return Err(garbled("a write")) };
+    let old = bytes(old.unwrap_or(Value::Nil))?;
+    Ok(if done == 1 { Written::Done { old, fresh: matches!(parts.next(), Some(Value::Int(1))) } } else { Written::Conflict(old) })
+}
+
+/// Where a group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub(super) position: Position,
+    pub(super) timestamp: Millis,
+}
+
+impl Stand {
+    /// Right after a change.
+    pub(super) fn after(change: &Recorded) -> Self {
+        Self { position: change.position, timestamp: change.timestamp }
+    }
+}
+
+/// Reads the answer to `position` and `renew`; whether the head was made just now, too.
+pub(super) fn stand(reply: &Value) -> Result<(Stand, bool), AdapterError> {
+    let Value::Array(parts) = reply else { return Err(garbled("a position")) };
+    let number = |part: Option<&Value>| match part {
+        Some(Value::BulkString(text)) => std::str::from_utf8(text).ok()?.parse::<u64>().ok(),
+        _ => None,
+    };
+    match (number(parts.first()), number(parts.get(1)), number(parts.get(2))) {
+        (Some(epoch), Some(seq), Some(timestamp)) => {
+            Ok((Stand { position: Position { epoch, seq }, timestamp }, matches!(parts.get(3), Some(Value::Int(1)))))
+        }
+        _ => Err(garbled("a position")),
+    }
+}
+
+/// A text, or nothing.
+pub(super) fn bytes(reply: Value) -> Result<Option<Vec<u8>>, AdapterError> {
+    match reply {
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        Value::Nil => Ok(None),
+        _ => Err(garbled("a value")),
+    }
+}
+
+/// What an item held, for callers and operations. What is no JSON was written by somebody else, and counts as null.
+pub(super) fn old_value(group: &GroupKey, old: Option<Vec<u8>>) -> Option<Json> {
+    old.map(|text| {
+        Json::read(text).unwrap_or_else(|| {
+            tracing::warn!(stream = group.stream(), group = group.group(), "an item held what is no JSON; it counts as null");
+            Json::NULL
+        })
+    })
+}

@@ -1,0 +1,6 @@
+//! The Redis backend against real servers, which every test starts for itself in a folder of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod basics;
+mod server;
