@@ -2,5 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod away;
 mod basics;
+mod cluster;
+mod gaps;
+mod mirror;
+mod nodes;
+mod order;
 mod server;
+mod speed;
+mod streams;

@@ -48,23 +48,25 @@ pub(super) enum Batch {
     Many(Pipeline),
     /// Carried out at one moment.
     Atomic(Pipeline),
+    /// Each behind the word that lets a node serve a slot which is still on its way to it.
+    Asking(Pipeline),
 }
 
 impl Batch {
-    /// The same behind the word that lets a node serve a slot which is still on its way to it.
+    /// The same for a node that the slot is still on its way to.
     pub(super) fn asking(self) -> Self {
         let pipe = match self {
             Self::One(cmd) => vec![cmd],
             Self::Many(pipe) => pipe.cmd_iter().cloned().collect(),
             // Redis has no way to ask for a transaction; it waits until the slot has arrived.
-            atomic @ Self::Atomic(_) => return atomic,
+            same @ (Self::Atomic(_) | Self::Asking(_)) => return same,
         };
         let mut asking = Pipeline::new();
         for cmd in pipe {
-            asking.cmd("ASKING").ignore();
+            asking.cmd("ASKING");
             asking.add_command(cmd);
         }
-        Self::Many(asking)
+        Self::Asking(asking)
     }
 }
 
@@ -196,7 +198,7 @@ impl Call {
     /// The commands of the step that it is at. [`prepare`](Self::prepare) has gone before.
     pub(super) fn commands(&self, constants: &Constants, sha: &str, group: &GroupKey, item: Option<&Name>) -> Batch {
         let name = item.map_or("", Name::as_str);
-        let call = |what, size| constants.call(sha, group, what, size + name.len());
+        let call = |what, size| script::call(sha, group, what, size + name.len());
         Batch::One(match &self.task {
             Task::Set(data) => {
                 let mut cmd = call("set", data.as_bytes().len());

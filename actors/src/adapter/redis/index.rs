@@ -18,7 +18,7 @@ pub(super) fn enter(group: &GroupKey, db: i64) -> Pipeline {
     let mut pipe = Pipeline::with_capacity(4);
     pipe.cmd("ZADD").arg(keys::STREAMS).arg(now).arg(group.stream());
     pipe.cmd("ZADD").arg(keys::groups(group.stream())).arg(now).arg(group.group());
-    pipe.cmd("PUBLISH").arg(keys::births(group.stream(), db)).arg(group.group());
+    pipe.cmd("PUBLISH").arg(keys::births(group.stream(), db)).arg(keys::escaped(group.group()));
     pipe
 }
 

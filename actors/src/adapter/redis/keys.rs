@@ -51,12 +51,12 @@ pub(super) fn parse_items(key: &str) -> Option<GroupKey> {
     Some(GroupKey::new(&unescape(stream)?, &unescape(group)?))
 }
 
-/// Where the changes of a group are published. Channels know no databases, so `db` is part of the name.
+/// Where the changes of a group are published: the script makes it of the head's key. Channels know no databases, so `db` is part of it.
 pub(super) fn channel(group: &GroupKey, db: i64) -> String {
-    format!("weir:{{{}}}:changes@{db}", items(group))
+    format!("weir:{{{}}}:head@{db}", items(group))
 }
 
-/// Where it is published that a group of the stream has got its first number.
+/// Where it is published that a group of the stream has got its first number: the group's name, [escaped](escaped).
 pub(super) fn births(stream: &str, db: i64) -> String {
     let mut channel = "weir:births:".to_owned();
     escape(stream, &mut channel);
@@ -75,6 +75,13 @@ pub(super) fn life(number: u16) -> String {
     format!("weir:life:{{{number}}}")
 }
 
+/// A name as it stands in keys.
+pub(super) fn escaped(name: &str) -> String {
+    let mut text = String::new();
+    escape(name, &mut text);
+    text
+}
+
 /// `:` parts names, `{` and `}` mark a hash tag, `%` escapes.
 fn escape(name: &str, out: &mut String) {
     for char in name.chars() {
@@ -89,7 +96,7 @@ fn escape(name: &str, out: &mut String) {
 }
 
 /// The name that `escape` has made `text` of; `None` where it has not.
-fn unescape(text: &str) -> Option<String> {
+pub(super) fn unescape(text: &str) -> Option<String> {
     if text.contains([':', '{', '}']) {
         return None;
     }

@@ -89,17 +89,26 @@ impl Redis {
     }
 
     /// Stores a value; a new item goes to the end of its group, an update keeps its place.
+    ///
+    /// # Errors
+    /// Where nothing was stored, and by [`AdapterError::Unknown`] where it is not known whether it was.
     pub fn set(&self, key: &ItemKey, data: Json) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
         let size = data.as_bytes().len();
         self.write(&key.group, Some(key.item.clone()), Share::Item, Task::Set(data), size)
     }
 
     /// Removes an item. Where there is none, nothing changes.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set).
     pub fn delete(&self, key: &ItemKey) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
         self.write(&key.group, Some(key.item.clone()), Share::Item, Task::Delete, 0)
     }
 
     /// Applies operations to an item, with exactly the results of the other backends.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set); also where the value would pass a limit, or other nodes change the item all the time.
     pub fn update(
         &self,
         key: &ItemKey,
@@ -112,6 +121,9 @@ impl Redis {
     }
 
     /// Sends a custom event: it gets a number and a time, and nothing is stored.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set).
     pub fn event(
         &self,
         group: &GroupKey,
@@ -123,6 +135,9 @@ impl Redis {
     }
 
     /// Numbers and publishes a change of an item that is stored elsewhere.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set).
     pub fn touch(&self, key: &ItemKey, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
         self.record(&key.group, Some(key.item.clone()), body)
     }
@@ -137,6 +152,9 @@ impl Redis {
     }
 
     /// The value of an item.
+    ///
+    /// # Errors
+    /// Where Redis is away or busy, or the item holds what is no JSON.
     pub fn get(&self, key: &ItemKey) -> impl Future<Output = Result<Option<Json>, AdapterError>> + use<> {
         let group = key.group.clone();
         let replies = self.read(&group, Some(key.item.clone()), Share::Item, read::get, Vec::new());
@@ -144,6 +162,9 @@ impl Redis {
     }
 
     /// All items of a group in the order of insertion.
+    ///
+    /// # Errors
+    /// Where Redis is away or busy.
     pub fn list(&self, group: &GroupKey) -> impl Future<Output = Result<Items, AdapterError>> + use<> {
         let group = group.clone();
         let replies = self.read(&group, None, Share::Group, read::list, Vec::new());
@@ -154,6 +175,9 @@ impl Redis {
     }
 
     /// The state of a group and its position, at one moment.
+    ///
+    /// # Errors
+    /// Where Redis is away or busy, or an item that is asked for by name holds what is no JSON.
     pub fn snapshot(&self, group: &GroupKey, whole: bool, items: &[Name]) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
         let (group, items) = (group.clone(), items.to_vec());
         let names = items.iter().map(|item| item.as_str().to_owned()).collect();
@@ -162,6 +186,9 @@ impl Redis {
     }
 
     /// The groups of a stream that hold an item, sorted.
+    ///
+    /// # Errors
+    /// Where Redis is away or busy.
     pub fn list_groups(&self, stream: &str) -> impl Future<Output = Result<Vec<Name>, AdapterError>> + use<> {
         let (line, stream) = (self.line.clone(), stream.to_owned());
         let replies = self.wide(keys::groups(&stream));
@@ -174,6 +201,9 @@ impl Redis {
     }
 
     /// All streams that hold an item, each with its groups, both sorted.
+    ///
+    /// # Errors
+    /// Where Redis is away or busy.
     pub fn list_all(&self) -> impl Future<Output = Result<Streams, AdapterError>> + use<> {
         let line = self.line.clone();
         let replies = self.wide(keys::STREAMS.to_owned());
@@ -196,6 +226,9 @@ impl Redis {
     }
 
     /// From the position on that it resolves to, every change of the group comes through the [`Feed`], until [`unwatch`](Self::unwatch).
+    ///
+    /// # Errors
+    /// Where Redis is away; the group is not watched then, unless it was before.
     pub fn watch(&self, group: &GroupKey) -> impl Future<Output = Result<Position, AdapterError>> + use<> {
         let (done, result) = oneshot::channel();
         let asked = self.feed.send(feed::Ask::Watch(group.clone(), done));
@@ -212,6 +245,9 @@ impl Redis {
     }
 
     /// From when it resolves, every change of every group of the stream comes through the [`Feed`], of groups that do not exist yet, too.
+    ///
+    /// # Errors
+    /// Where Redis is away; the stream is not watched then, unless it was before.
     pub fn watch_stream(&self, stream: &str) -> impl Future<Output = Result<(), AdapterError>> + use<> {
         let (done, result) = oneshot::channel();
         let asked = self.feed.send(feed::Ask::WatchStream(stream.into(), done));

@@ -23,6 +23,7 @@ pub(super) fn get(request: &Request<'_>) -> Batch {
 /// All items and their places.
 pub(super) fn list(request: &Request<'_>) -> Batch {
     let mut pipe = Pipeline::new();
+    pipe.atomic();
     whole(&mut pipe, request);
     Batch::Atomic(pipe)
 }
@@ -35,7 +36,7 @@ fn whole(pipe: &mut Pipeline, request: &Request<'_>) {
 /// The position, and the items that `args` names.
 pub(super) fn some(request: &Request<'_>) -> Batch {
     let mut pipe = Pipeline::new();
-    pipe.add_command(request.constants.call(request.sha, request.group, "position", 0));
+    pipe.atomic().add_command(script::call(request.sha, request.group, "position", 0));
     named(&mut pipe, request);
     Batch::Atomic(pipe)
 }
@@ -43,7 +44,7 @@ pub(super) fn some(request: &Request<'_>) -> Batch {
 /// The same and all items.
 pub(super) fn all(request: &Request<'_>) -> Batch {
     let mut pipe = Pipeline::new();
-    pipe.add_command(request.constants.call(request.sha, request.group, "position", 0));
+    pipe.atomic().add_command(script::call(request.sha, request.group, "position", 0));
     whole(&mut pipe, request);
     named(&mut pipe, request);
     Batch::Atomic(pipe)
@@ -57,20 +58,20 @@ fn named(pipe: &mut Pipeline, request: &Request<'_>) {
 
 /// The position; where the group has none, it gets one.
 pub(super) fn position(request: &Request<'_>) -> Batch {
-    Batch::One(request.constants.call(request.sha, request.group, "position", 0))
+    Batch::One(script::call(request.sha, request.group, "position", 0))
 }
 
 /// The position, and the changes from id `args[0]` on, at most `args[1]` of them.
 pub(super) fn log(request: &Request<'_>) -> Batch {
     let mut pipe = Pipeline::new();
-    pipe.add_command(request.constants.call(request.sha, request.group, "position", 0));
+    pipe.add_command(script::call(request.sha, request.group, "position", 0));
     pipe.cmd("XRANGE").arg(Keys::new(request.group).log).arg(&request.args[..1]).arg("+").arg("COUNT").arg(&request.args[1..]);
     Batch::Many(pipe)
 }
 
 /// Ends the epoch `args[0]`.
 pub(super) fn renew(request: &Request<'_>) -> Batch {
-    let mut cmd = request.constants.call(request.sha, request.group, "renew", 0);
+    let mut cmd = script::call(request.sha, request.group, "renew", 0);
     cmd.arg(request.args);
     Batch::One(cmd)
 }
@@ -103,8 +104,10 @@ pub(super) fn value(reply: Option<Value>, group: &GroupKey) -> Result<Option<Jso
     value.map(Some).ok_or_else(|| AdapterError::Failed(format!("{} holds what is no JSON; set the item anew", keys::items(group))))
 }
 
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// The pairs of a hash, however the protocol brings them.
-fn pairs(reply: Value) -> Result<Vec<(Vec<u8>, Vec<u8>)>, AdapterError> {
+fn pairs(reply: Value) -> Result<Vec<Pair>, AdapterError> {
     let flat = |field, value| match (field, value) {
         (Value::BulkString(field), Value::BulkString(value)) => Ok((field, value)),
         _ => Err(garbled("a hash")),

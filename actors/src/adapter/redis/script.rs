@@ -1,9 +1,11 @@
 //! The script, and how it is called.
 
+use std::sync::Arc;
+
 use redis::{Cmd, Value};
 
 use super::error::garbled;
-use super::keys::{self, Keys};
+use super::keys::Keys;
 use super::options::RedisOptions;
 use crate::adapter::AdapterError;
 use crate::change::Position;
@@ -12,46 +14,44 @@ use crate::ids::GroupKey;
 use crate::json::Json;
 use crate::store::ledger::Recorded;
 
-/// Its text.
-pub(super) const TEXT: &str = include_str!("script.lua");
+/// Texts of the script that differ in a remark.
+///
+/// Where all nodes had the same one, one node could load it again (after `SCRIPT FLUSH`) between two calls of another that are under way: the
+/// first would not be carried out, the second would, and so overtake it. A few dozen keep that unlikely and the script cache small.
+const VARIANTS: u32 = 64;
 
-/// What every call of the script carries besides its own.
+/// What is the same in all calls.
 #[derive(Debug, Clone)]
 pub(super) struct Constants {
-    history: usize,
-    age_ms: u64,
-    bytes: usize,
-    publish: &'static str,
+    cluster: bool,
     /// Part of the channels' names.
     pub(super) db: i64,
 }
 
-impl Constants {
-    pub(super) fn new(options: &RedisOptions, cluster: bool, db: i64) -> Self {
-        Self {
-            history: options.history.max(1),
-            // At least one: Redis refuses an expiry of none.
-            age_ms: u64::try_from(options.history_age.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 50),
-            bytes: options.history_bytes,
-            publish: if cluster { "SPUBLISH" } else { "PUBLISH" },
-            db,
-        }
-    }
+/// The text of the script, and what is the same in all its calls. What never changes stands in the text, because Redis unpacks the
+/// arguments anew for every call: that took a fifth of its time.
+pub(super) fn new(options: &RedisOptions, cluster: bool, db: i64) -> (Arc<str>, Constants) {
+    // Redis refuses an expiry of none, and one so long that it leaves the range of times.
+    let age_ms = options.history_age.as_millis().clamp(1, 1 << 42);
+    let (history, bytes) = (options.history.max(1), options.history_bytes);
+    let (publish, variant) = (if cluster { "SPUBLISH" } else { "PUBLISH" }, rand::random_range(0..VARIANTS));
+    let settings = format!("local HISTORY, AGE, BYTES, PUBLISH, AT = {history}, {age_ms}, {bytes}, '{publish}', '@{db}' -- {variant}");
+    (format!("{settings}\n{}", include_str!("script.lua")).into(), Constants { cluster, db })
+}
 
+impl Constants {
     /// How the channel of a group is subscribed to and left.
     pub(super) fn verbs(&self) -> (&'static str, &'static str) {
-        if self.publish == "SPUBLISH" { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") }
+        if self.cluster { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") }
     }
+}
 
-    /// A call, but for the arguments of `what`.
-    pub(super) fn call(&self, sha: &str, group: &GroupKey, what: &str, size: usize) -> Cmd {
-        let keys = Keys::new(group);
-        let mut cmd = Cmd::with_capacity(20, size + 600);
-        cmd.arg("EVALSHA").arg(sha).arg(4).arg(&keys.items).arg(&keys.head).arg(&keys.places).arg(&keys.log);
-        cmd.arg(what).arg(rand::random::<u64>()).arg(self.history).arg(self.age_ms).arg(self.bytes).arg(self.publish);
-        cmd.arg(keys::channel(group, self.db)).arg(keys::births(group.stream(), self.db)).arg(group.group());
-        cmd
-    }
+/// A call, but for the arguments of `what`, which have about `size` bytes.
+pub(super) fn call(sha: &str, group: &GroupKey, what: &str, size: usize) -> Cmd {
+    let keys = Keys::new(group);
+    let mut cmd = Cmd::with_capacity(13, size + 128 + 4 * keys.log.len());
+    cmd.arg("EVALSHA").arg(sha).arg(4).arg(&keys.items).arg(&keys.head).arg(&keys.places).arg(&keys.log).arg(what);
+    cmd
 }
 
 /// What a write ended with.

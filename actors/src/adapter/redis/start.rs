@@ -14,15 +14,10 @@ use super::error::{RedisError, is_final};
 use super::feed::{self, Feed};
 use super::node::{self, Connection};
 use super::options::{self, RedisOptions};
-use super::script::{self, Constants};
+use super::script;
 use super::topology::Topology;
 use super::{Line, Redis, index, keys};
 
-/// Texts of the script that differ in a remark.
-///
-/// Where all nodes had the same one, one node could load it again (after `SCRIPT FLUSH`) between two calls of another that are under way: the
-/// first would not be carried out, the second would, and so overtake it. A few dozen keep that unlikely and the script cache small.
-const VARIANTS: u32 = 64;
 /// How often a start that waits for Redis says so.
 const COMPLAINT: Duration = Duration::from_secs(5);
 /// Keys that are looked at in one step when a Redis is looked through.
@@ -32,19 +27,18 @@ pub(super) async fn connect(options: RedisOptions) -> Result<(Redis, Feed), Redi
     // Another crate of the process may have chosen the TLS implementation already; ours is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let seeds = options.seeds()?;
-    let text: Arc<str> = format!("-- {}\n{}", rand::random_range(0..VARIANTS), script::TEXT).into();
     let deadline = Instant::now() + options.connect_timeout;
     let mut waiting = Waiting { said: None, deadline, timeout: options.connect_timeout };
 
     let topology = loop {
-        match find(&seeds, &options, &text).await {
+        match find(&seeds, &options).await {
             Ok(topology) => break topology,
             Err(Failed::For(error)) => return Err(error),
             Err(Failed::Now(address, detail)) => waiting.wait(&address, detail).await?,
         }
     };
     let db = seeds.first().map_or(0, |seed| seed.redis_settings().db());
-    let constants = Constants::new(&options, topology.is_cluster(), db);
+    let (text, constants) = script::new(&options, topology.is_cluster(), db);
 
     let (seen_by, seen) = watch::channel(Seen { topology: topology.clone(), flushes: 0 });
     let (commands, received) = mpsc::unbounded_channel();
@@ -95,14 +89,14 @@ impl Waiting {
 }
 
 /// Asks the first address that answers who has what, and looks through all nodes if nobody has yet.
-async fn find(seeds: &[ConnectionInfo], options: &RedisOptions, text: &str) -> Result<Topology, Failed> {
+async fn find(seeds: &[ConnectionInfo], options: &RedisOptions) -> Result<Topology, Failed> {
     let mut last = Failed::Now(String::new(), String::new());
     for seed in seeds {
         let address = options::address(seed);
-        let error = match open(seed, options, text).await {
+        let error = match open(seed, options).await {
             Ok(mut connection) => {
                 let topology = learn(&mut connection, seeds, &address).await?;
-                let done = look_through(&mut connection, &topology, seed, options, text).await;
+                let done = look_through(&mut connection, &topology, seed, options).await;
                 match done {
                     Ok(()) => return Ok(topology),
                     Err(error) => error,
@@ -118,8 +112,8 @@ async fn find(seeds: &[ConnectionInfo], options: &RedisOptions, text: &str) -> R
     Err(last)
 }
 
-async fn open(info: &ConnectionInfo, options: &RedisOptions, text: &str) -> Result<Connection, redis::RedisError> {
-    node::open(info.clone(), |_push| Ok(()), 16, options.response_timeout, text).await
+async fn open(info: &ConnectionInfo, options: &RedisOptions) -> Result<Connection, redis::RedisError> {
+    node::open(info.clone(), |_push| Ok(()), 16, options.response_timeout, "return 0").await
 }
 
 /// What kind of Redis it is, and who has which slot.
@@ -146,13 +140,12 @@ async fn look_through(
     topology: &Topology,
     seed: &ConnectionInfo,
     options: &RedisOptions,
-    text: &str,
 ) -> Result<(), redis::RedisError> {
     let mut nodes = Vec::new();
     if topology.is_cluster() {
         for address in topology.nodes() {
             let Some(info) = options::at(seed, &address) else { continue };
-            nodes.push((address, open(&info, options, text).await?.redis));
+            nodes.push((address, open(&info, options).await?.redis));
         }
     } else {
         nodes.extend(topology.nodes().into_iter().map(|address| (address, connection.redis.clone())));

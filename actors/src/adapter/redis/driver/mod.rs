@@ -71,7 +71,7 @@ enum Flight {
 #[derive(Debug)]
 enum Wake {
     Group(GroupKey),
-    Free(Call),
+    Free(Box<Call>),
 }
 
 /// What is known of a node besides its connection.
@@ -177,8 +177,10 @@ impl Driver {
     }
 
     fn let_wide_go(&mut self) {
-        while let Some((_, call)) = self.wide.pop_front_if(|(n, _)| self.order.is_clear(*n)) {
-            self.send_free(call);
+        while self.wide.front().is_some_and(|(n, _)| self.order.is_clear(*n)) {
+            if let Some((_, call)) = self.wide.pop_front() {
+                self.send_free(call);
+            }
         }
     }
 
@@ -322,11 +324,11 @@ impl Driver {
         }
         let asked = call.ask.take();
         let Some(address) = asked.as_deref().or_else(|| self.topology.owner(call.slot)).map(str::to_owned) else {
-            return self.after(PAUSE, Wake::Free(call));
+            return self.after(PAUSE, Wake::Free(Box::new(call)));
         };
         let Some(connection) = self.nodes.connection(&address) else {
             if self.nodes.is_untried(&address) {
-                return self.after(PAUSE, Wake::Free(call));
+                return self.after(PAUSE, Wake::Free(Box::new(call)));
             }
             return call.answer(Err(error::away(&address)));
         };
@@ -350,7 +352,7 @@ impl Driver {
                         self.send(turn);
                     }
                 }
-                Wake::Free(call) => self.send_free(call),
+                Wake::Free(call) => self.send_free(*call),
             }
         }
     }
@@ -405,11 +407,11 @@ impl Driver {
                 Next::Send => self.send_free(call),
                 Next::Stall(retry) => {
                     call.ask = self.learn(call.slot, &retry, address);
-                    self.after(if matches!(retry, Retry::Wait(_)) { PAUSE } else { Duration::ZERO }, Wake::Free(call));
+                    self.after(if matches!(retry, Retry::Wait(_)) { PAUSE } else { Duration::ZERO }, Wake::Free(Box::new(call)));
                 }
                 Next::Lost => call.answer(Err(error::away(address))),
             },
-            Flight::Ping => self.pong(address, replies),
+            Flight::Ping => self.pong(address, replies.as_deref()),
             Flight::Script => self.health.entry(address.to_owned()).or_default().loading = false,
             Flight::Slots => {
                 let topology = replies.ok().and_then(|replies| Topology::parse(replies.first()?, address));
@@ -509,10 +511,10 @@ impl Driver {
         }
     }
 
-    fn pong(&mut self, address: &str, replies: Result<Vec<Value>, redis::RedisError>) {
+    fn pong(&mut self, address: &str, replies: Result<&[Value], &redis::RedisError>) {
         let Some(health) = self.health.get_mut(address) else { return };
         health.pinged = None;
-        let (Some((_, known)), Ok([_, Value::BulkString(life)])) = (&mut health.life, replies.as_deref()) else { return };
+        let (Some((_, known)), Ok([_, Value::BulkString(life)])) = (&mut health.life, replies) else { return };
         if known.is_empty() {
             known.clone_from(life);
         } else if known != life {

@@ -19,6 +19,10 @@ use super::super::options::{self, RedisOptions};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Replies = Result<Vec<Value>, RedisError>;
+/// To whom, by which generation.
+type Connected = (String, u64, Result<Connection, RedisError>);
+/// Which connections are closed.
+type Notices = (mpsc::UnboundedSender<(String, u64)>, mpsc::UnboundedReceiver<(String, u64)>);
 
 /// Answers of one node that are taken at once.
 const BURST: usize = 256;
@@ -54,8 +58,8 @@ pub(super) enum Event<F> {
 pub(super) struct Nodes<F> {
     nodes: HashMap<String, Node<F>>,
     seeds: Vec<ConnectionInfo>,
-    connects: FuturesUnordered<Boxed<(String, u64, Result<Connection, RedisError>)>>,
-    notices: (mpsc::UnboundedSender<(String, u64)>, mpsc::UnboundedReceiver<(String, u64)>),
+    connects: FuturesUnordered<Boxed<Connected>>,
+    notices: Notices,
     launched: u64,
     buffer: usize,
     timeout: Duration,
@@ -161,6 +165,10 @@ impl<F> Nodes<F> {
             let replies = match batch {
                 Batch::One(cmd) => redis.send_packed_command(&cmd).await.map(|reply| vec![reply]),
                 Batch::Many(pipe) => redis.send_packed_commands(&pipe, 0, pipe.len()).await,
+                Batch::Asking(pipe) => {
+                    let replies = redis.send_packed_commands(&pipe, 0, pipe.len()).await;
+                    replies.map(|replies| replies.into_iter().skip(1).step_by(2).collect())
+                }
                 Batch::Atomic(pipe) => redis.send_packed_commands(&pipe, pipe.len() + 1, 1).await.map(|replies| {
                     replies.into_iter().flat_map(|reply| if let Value::Array(replies) = reply { replies } else { vec![reply] }).collect()
                 }),

@@ -33,13 +33,14 @@ struct Ear {
     attempt: u32,
 }
 
+type Pushes = (mpsc::UnboundedSender<(Place, PushInfo)>, mpsc::UnboundedReceiver<(Place, PushInfo)>);
 type Opening = Pin<Box<dyn Future<Output = (Place, Result<Connection, redis::RedisError>)> + Send>>;
 
 pub(super) struct Ears {
     ears: HashMap<String, Ear>,
     seeds: Vec<ConnectionInfo>,
     openings: FuturesUnordered<Opening>,
-    pushes: (mpsc::UnboundedSender<(Place, PushInfo)>, mpsc::UnboundedReceiver<(Place, PushInfo)>),
+    pushes: Pushes,
     timeout: Duration,
     text: Arc<str>,
 }

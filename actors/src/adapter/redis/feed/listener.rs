@@ -168,7 +168,7 @@ impl Listener {
                     self.leave_if_unwanted(&channel);
                 }
             }
-            Ask::WatchStream(stream, waiter) => self.watch_stream(stream, waiter),
+            Ask::WatchStream(stream, waiter) => self.watch_stream(&stream, waiter),
             Ask::UnwatchStream(stream) => self.unwatch_stream(&stream),
         }
     }
@@ -321,7 +321,7 @@ impl Listener {
             self.born(channel, &message);
             return;
         };
-        let Some(change) = message::parse(&group.key, message.into()) else {
+        let Some(change) = message::parse(&group.key, &message.into()) else {
             tracing::warn!(stream = group.key.stream(), group = group.key.group(), "a message is none of ours; it is left out");
             return;
         };
@@ -391,7 +391,7 @@ impl Listener {
 
     fn take(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Subscribed { channel, ticket, place, result } => self.subscribed(&channel, ticket, &place, result),
+            Outcome::Subscribed { channel, ticket, place, result } => self.subscribed(&channel, ticket, &place, &result),
             Outcome::Looked { channel, ticket, found } => {
                 self.looks -= 1;
                 if self.groups.get(&channel).is_some_and(|group| group.ticket == ticket) {
@@ -401,10 +401,10 @@ impl Listener {
             Outcome::Renewed { channel, ticket, now } => {
                 self.looks -= 1;
                 if self.groups.get(&channel).is_some_and(|group| group.ticket == ticket) {
-                    self.renewed(&channel, now);
+                    self.renewed(&channel, &now);
                 }
             }
-            Outcome::Births { stream, place, result } => self.births(&stream, &place, result),
+            Outcome::Births { stream, place, result } => self.births(&stream, &place, &result),
             Outcome::Members { stream, groups } => self.members(&stream, groups),
             Outcome::Pinged { place, alive } => {
                 if !alive {
@@ -415,7 +415,7 @@ impl Listener {
         }
     }
 
-    fn subscribed(&mut self, channel: &Bytes, ticket: u64, place: &Place, result: Result<(), Trouble>) {
+    fn subscribed(&mut self, channel: &Bytes, ticket: u64, place: &Place, result: &Result<(), Trouble>) {
         let Some(group) = self.groups.get_mut(channel) else { return };
         if group.ticket != ticket || !group.place.as_ref().is_some_and(|(at, _)| at == place) {
             return;
@@ -468,9 +468,9 @@ impl Listener {
         }
     }
 
-    fn renewed(&mut self, channel: &Bytes, now: Result<Stand, AdapterError>) {
+    fn renewed(&mut self, channel: &Bytes, now: &Result<Stand, AdapterError>) {
         match now {
-            Ok(now) => self.resync(channel, now, None),
+            Ok(now) => self.resync(channel, *now, None),
             Err(_) => self.rest(channel),
         }
     }
@@ -614,7 +614,7 @@ async fn find(line: &Line, key: &GroupKey, args: Vec<String>) -> Result<Found, A
     }
     let Some(Value::Array(entries)) = replies.next() else { return Err(garbled("a log")) };
     // A part that cannot be read ends what follows, and so in a resync.
-    let log = entries.into_iter().map_while(|entry| message::parse(key, entry_text(entry)?)).collect();
+    let log = entries.into_iter().map_while(|entry| message::parse(key, &entry_text(entry)?)).collect();
     Ok(Found { now, log })
 }
 

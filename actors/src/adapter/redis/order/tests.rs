@@ -117,7 +117,7 @@ proptest! {
         prop_assert!(order.lanes.is_empty() && order.held.is_empty());
         for (place, one) in carried_out.iter().enumerate() {
             for other in &carried_out[place..] {
-                let (a, b) = (calls[*one as usize], calls[*other as usize]);
+                let (a, b) = (calls[usize::try_from(*one).unwrap()], calls[usize::try_from(*other).unwrap()]);
                 if a.0 == b.0 || a.1 == 0 || b.1 == 0 {
                     prop_assert!(one <= other, "{} before {} in {:?} of {:?}", one, other, carried_out, calls);
                 }

@@ -46,14 +46,14 @@ impl Stream {
 }
 
 impl Listener {
-    pub(super) fn watch_stream(&mut self, name: Name, waiter: Waiter) {
+    pub(super) fn watch_stream(&mut self, name: &Name, waiter: Waiter) {
         let stream = self.streams.entry(name.clone()).or_insert_with(|| Stream { unread: true, ..Stream::default() });
         if stream.begun && stream.pending.is_empty() && matches!(stream.place, Some((_, true))) {
             let _ = waiter.send(Ok(()));
             return;
         }
         stream.waiters.push(waiter);
-        self.listen_to_births(&name);
+        self.listen_to_births(name);
     }
 
     pub(super) fn unwatch_stream(&mut self, name: &Name) {
@@ -76,7 +76,7 @@ impl Listener {
     }
 
     fn listen_to_births(&mut self, name: &Name) {
-        if !self.streams.get(name).is_some_and(|stream| stream.place.is_none()) {
+        if self.streams.get(name).is_none_or(|stream| stream.place.is_some()) {
             return;
         }
         let births = keys::births(name.as_str(), self.constants.db);
@@ -96,7 +96,7 @@ impl Listener {
         self.work.push(Box::pin(async move { Outcome::Births { stream, place, result: subscribed.await } }));
     }
 
-    pub(super) fn births(&mut self, name: &Name, place: &Place, result: Result<(), Trouble>) {
+    pub(super) fn births(&mut self, name: &Name, place: &Place, result: &Result<(), Trouble>) {
         let Some(stream) = self.streams.get_mut(name) else { return };
         if !stream.place.as_ref().is_some_and(|(at, _)| at == place) {
             return;
@@ -180,14 +180,14 @@ impl Listener {
 
     /// A message that belongs to no group: perhaps one was born.
     pub(super) fn born(&mut self, channel: &[u8], group: &[u8]) {
-        let Ok(group) = std::str::from_utf8(group) else { return };
+        let Some(group) = std::str::from_utf8(group).ok().and_then(keys::unescape) else { return };
         let name = self.streams.keys().find(|name| keys::births(name.as_str(), self.constants.db).as_bytes() == channel).cloned();
         let Some(stream) = name.as_ref().and_then(|name| self.streams.get_mut(name)) else { return };
         if !stream.begun {
             // The index, which is being read, tells whether it is an old one that was entered again.
-            stream.heard.push(group.into());
+            stream.heard.push(group.as_str().into());
         } else if let Some(name) = name {
-            self.follow(&name, &group.into(), Base::Birth);
+            self.follow(&name, &group.as_str().into(), Base::Birth);
         }
     }
 

@@ -1,0 +1,1 @@
+//! A Cluster of three nodes.

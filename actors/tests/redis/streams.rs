@@ -1,0 +1,96 @@
+//! Streams that are watched as a whole.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use weir_actors::adapter::redis::{Feed, FeedItem, Redis};
+use weir_actors::ids::ItemKey;
+
+use crate::basics::json;
+use crate::server::{DEADLINE, Server};
+
+/// Reads until every group has had as many changes as expected; all of them, from the first, once.
+pub(crate) async fn expect(feed: &mut Feed, expected: &HashMap<String, u64>) {
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    while seen != *expected {
+        let item = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap_or_else(|_| panic!("{seen:?} of {expected:?}")).unwrap();
+        let FeedItem::Change(change) = item else { panic!("{item:?}") };
+        let at = seen.entry(change.group.group().to_owned()).or_default();
+        *at += 1;
+        assert!(*at <= expected[change.group.group()], "{:?} too often", change.group);
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(100), feed.next()).await.is_err());
+}
+
+pub(crate) async fn present_and_future_groups((one, mut feed): (Redis, Feed), two: &Redis) {
+    for group in ["old 1", "old 2"] {
+        one.set(&ItemKey::new("s", group, "i"), json("1")).await.unwrap();
+    }
+    one.watch_stream("s").await.unwrap();
+    let mut expected = HashMap::new();
+    let mut calls = Vec::new();
+    for redis in [&one, two] {
+        for group in ["old 1", "old 2", "new 1", "new:2", "new 3"] {
+            for n in 0..200 {
+                calls.push(redis.set(&ItemKey::new("s", group, "i"), json(&n.to_string())));
+                *expected.entry(group.to_owned()).or_default() += 1;
+            }
+            drop(redis.set(&ItemKey::new("t", group, "i"), json("1")));
+        }
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    expect(&mut feed, &expected).await;
+    one.unwatch_stream("s");
+    // In order behind the request to leave.
+    one.watch_stream("other").await.unwrap();
+    two.set(&ItemKey::new("s", "old 1", "i"), json("1")).await.unwrap();
+    two.set(&ItemKey::new("s", "newer", "i"), json("1")).await.unwrap();
+    two.set(&ItemKey::new("other", "g", "i"), json("1")).await.unwrap();
+    expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
+}
+
+#[tokio::test]
+async fn all_groups_of_a_stream_come_present_and_future() {
+    let server = Server::start(&[]);
+    let (two, _feed) = server.connect().await;
+    present_and_future_groups(server.connect().await, &two).await;
+}
+
+#[tokio::test]
+async fn groups_born_while_nobody_listens_are_read_from_the_first_change() {
+    let server = Server::start(&[]);
+    let (one, mut feed) = server.connect().await;
+    let (two, _feed) = server.connect().await;
+    one.watch_stream("s").await.unwrap();
+    let mut expected = HashMap::new();
+    for round in 0..5 {
+        redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").exec(&mut server.admin()).unwrap();
+        let mut calls = Vec::new();
+        for n in 0..50 {
+            let group = format!("{round} {}", n % 5);
+            *expected.entry(group.clone()).or_default() += 1;
+            calls.push(two.set(&ItemKey::new("s", &group, "i"), json("1")));
+        }
+        for call in calls {
+            call.await.unwrap();
+        }
+    }
+    expect(&mut feed, &expected).await;
+}
+
+#[tokio::test]
+async fn a_group_that_is_watched_twice_comes_once() {
+    let server = Server::start(&[]);
+    let (redis, mut feed) = server.connect().await;
+    let key = ItemKey::new("s", "g", "i");
+    redis.watch(&key.group).await.unwrap();
+    redis.watch_stream("s").await.unwrap();
+    redis.set(&key, json("1")).await.unwrap();
+    expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
+    redis.unwatch(&key.group);
+    redis.watch_stream("s").await.unwrap();
+    redis.set(&key, json("2")).await.unwrap();
+    expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
+}
