@@ -29,6 +29,12 @@ impl Server {
         panic!("no port for redis-server");
     }
 
+    /// A node of a Cluster to be; its second port is found like the first.
+    pub(crate) fn start_cluster_node(args: &[&str]) -> Self {
+        let bus = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        Self::start(&[args, &["--cluster-port", &bus]].concat())
+    }
+
     /// On a port that was free a moment ago.
     pub(crate) fn start_at(port: u16, args: &[&str]) -> Option<Self> {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -65,6 +71,10 @@ impl Server {
     /// A connection of the test's own.
     pub(crate) fn admin(&self) -> redis::Connection {
         self.try_admin().expect("redis-server is there")
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn url(&self) -> String {

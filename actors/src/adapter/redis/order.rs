@@ -61,8 +61,7 @@ impl<T> Lane<T> {
     /// What of `turn` may be sent now.
     fn enter(&mut self, mut turn: Turn<T>, held: &mut BTreeSet<u64>) -> Option<Turn<T>> {
         if !self.stalled.is_empty() {
-            held.insert(turn.n);
-            self.stalled.insert(turn.n, turn);
+            self.park(turn, held);
             return None;
         }
         if !turn.holds {
@@ -85,7 +84,18 @@ impl<T> Lane<T> {
         Some(turn)
     }
 
-    /// The same for a call that no earlier one has let pass yet.
+    /// Keeps a call for the next time that everything goes out. What waits for it comes along: a call before it may be parked, too.
+    fn park(&mut self, mut turn: Turn<T>, held: &mut BTreeSet<u64>) {
+        if std::mem::take(&mut turn.holds)
+            && let Some(waiting) = turn.item.as_ref().and_then(|item| self.items.remove(item))
+        {
+            self.stalled.extend(waiting.into_iter().map(|turn| (turn.n, turn)));
+        }
+        held.insert(turn.n);
+        self.stalled.insert(turn.n, turn);
+    }
+
+    /// The same as [`enter`](Self::enter) for a call that no earlier one has let pass yet.
     fn queue_up(&mut self, turn: Turn<T>, held: &mut BTreeSet<u64>) -> Option<Turn<T>> {
         let waits = !self.queue.is_empty() || !self.stalled.is_empty() || (turn.share == Share::Group && !self.items.is_empty());
         if !waits {
@@ -141,8 +151,7 @@ impl<T> Order<T> {
 
     /// The call was not carried out, and goes out again at the next [`resume`](Self::resume).
     pub(super) fn stall(&mut self, turn: Turn<T>) {
-        self.held.insert(turn.n);
-        self.lanes.entry(turn.group.clone()).or_default().stalled.insert(turn.n, turn);
+        self.lanes.entry(turn.group.clone()).or_default().park(turn, &mut self.held);
     }
 
     /// What looks at everything waits for call `n` although it was sent.

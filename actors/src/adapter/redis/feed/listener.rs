@@ -88,8 +88,10 @@ pub(super) struct Listener {
     looks: usize,
     /// Looks that wait for their turn.
     due: VecDeque<(Bytes, u64)>,
-    /// Groups that are tried again soon: not subscribed, not looked at, or without room in the queue.
+    /// Groups that are tried again soon: not subscribed, or not looked at.
     later: HashSet<Bytes>,
+    /// Groups whose next change found no room in the queue.
+    behind: HashSet<Bytes>,
     /// Changes that a trigger or a subscriber will never see.
     missed: u64,
 }
@@ -109,6 +111,7 @@ impl Listener {
             looks: 0,
             due: VecDeque::new(),
             later: HashSet::new(),
+            behind: HashSet::new(),
             missed: 0,
         }
     }
@@ -139,6 +142,11 @@ impl Listener {
                     flushes = now;
                 }
                 _ = retry.tick(), if retries => self.retry(),
+                () = self.queue.room(), if !self.behind.is_empty() => {
+                    for channel in std::mem::take(&mut self.behind) {
+                        self.look(&channel);
+                    }
+                }
                 _ = tick.tick() => self.ping(),
                 () = self.queue.closed() => return,
             }
@@ -210,6 +218,7 @@ impl Listener {
         }
         self.groups.remove(channel);
         self.later.remove(channel);
+        self.behind.remove(channel);
     }
 
     /// The node that has the group's slot.
@@ -357,7 +366,7 @@ impl Listener {
     fn behind(&mut self, channel: &Bytes) {
         if let Some(group) = self.groups.get_mut(channel) {
             group.track.waits = true;
-            self.later.insert(channel.clone());
+            self.behind.insert(channel.clone());
         }
     }
 
@@ -471,7 +480,12 @@ impl Listener {
     fn renewed(&mut self, channel: &Bytes, now: &Result<Stand, AdapterError>) {
         match now {
             Ok(now) => self.resync(channel, *now, None),
-            Err(_) => self.rest(channel),
+            Err(_) => {
+                if let Some(group) = self.groups.get_mut(channel) {
+                    group.looking = false;
+                    self.later.insert(channel.clone());
+                }
+            }
         }
     }
 
@@ -494,7 +508,7 @@ impl Listener {
         self.looked_so_far(channel, true);
     }
 
-    /// There is no room, or no answer: the look is over for now.
+    /// There is no room: the look is over for now.
     fn rest(&mut self, channel: &Bytes) {
         if let Some(group) = self.groups.get_mut(channel) {
             group.looking = false;
@@ -537,16 +551,13 @@ impl Listener {
     }
 
     fn retry(&mut self) {
-        let room = self.queue.has_room();
         for channel in std::mem::take(&mut self.later) {
             let Some(group) = self.groups.get(&channel) else { continue };
             if group.place.is_none() {
                 // The subscription is confirmed first, and then it is looked at.
                 self.subscribe(&channel);
-            } else if room {
-                self.look(&channel);
             } else {
-                self.later.insert(channel);
+                self.look(&channel);
             }
         }
         self.settle_streams();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::FeedItem;
 use crate::store::ledger::Body;
@@ -12,14 +12,34 @@ use crate::store::ledger::Body;
 #[derive(Debug)]
 pub struct Feed {
     items: mpsc::Receiver<FeedItem>,
-    bytes: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bytes: AtomicUsize,
+    max_bytes: usize,
+    max_items: usize,
+    /// There is room again.
+    room: Notify,
+}
+
+impl Shared {
+    /// Whether it is worth looking for what did not fit.
+    fn has_room(&self, items: usize) -> bool {
+        items * 2 <= self.max_items && self.bytes.load(Ordering::Relaxed) * 2 <= self.max_bytes
+    }
 }
 
 impl Feed {
     /// The next item; `None` once the last [`Redis`](super::super::Redis) handle is gone.
     pub async fn next(&mut self) -> Option<FeedItem> {
         let item = self.items.recv().await?;
-        self.bytes.fetch_sub(size(&item), Ordering::Relaxed);
+        let had_room = self.shared.has_room(self.items.len() + 1);
+        self.shared.bytes.fetch_sub(size(&item), Ordering::Relaxed);
+        if !had_room && self.shared.has_room(self.items.len()) {
+            self.shared.room.notify_one();
+        }
         Some(item)
     }
 }
@@ -28,14 +48,14 @@ impl Feed {
 #[derive(Debug)]
 pub(super) struct Queue {
     items: mpsc::Sender<FeedItem>,
-    bytes: Arc<AtomicUsize>,
-    max_bytes: usize,
+    shared: Arc<Shared>,
 }
 
 pub(super) fn new(max_items: usize, max_bytes: usize) -> (Queue, Feed) {
-    let (sender, items) = mpsc::channel(max_items.max(1));
-    let bytes = Arc::new(AtomicUsize::new(0));
-    (Queue { items: sender, bytes: bytes.clone(), max_bytes }, Feed { items, bytes })
+    let max_items = max_items.max(1);
+    let (sender, items) = mpsc::channel(max_items);
+    let shared = Arc::new(Shared { bytes: AtomicUsize::new(0), max_bytes, max_items, room: Notify::new() });
+    (Queue { items: sender, shared: shared.clone() }, Feed { items, shared })
 }
 
 impl Queue {
@@ -43,20 +63,23 @@ impl Queue {
     pub(super) fn push(&self, item: FeedItem) -> bool {
         let size = size(&item);
         // An empty queue takes anything, or one large change would never come through.
-        if self.bytes.load(Ordering::Relaxed) + size > self.max_bytes && self.items.capacity() < self.items.max_capacity() {
+        let is_empty = self.items.capacity() == self.items.max_capacity();
+        if self.shared.bytes.load(Ordering::Relaxed) + size > self.shared.max_bytes && !is_empty {
             return false;
         }
-        self.bytes.fetch_add(size, Ordering::Relaxed);
-        if self.items.try_send(item).is_err() {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
-            return false;
+        self.shared.bytes.fetch_add(size, Ordering::Relaxed);
+        let fits = self.items.try_send(item).is_ok();
+        if !fits {
+            self.shared.bytes.fetch_sub(size, Ordering::Relaxed);
         }
-        true
+        fits
     }
 
-    /// Whether it is worth looking for what did not fit.
-    pub(super) fn has_room(&self) -> bool {
-        self.items.capacity() * 2 >= self.items.max_capacity() && self.bytes.load(Ordering::Relaxed) * 2 <= self.max_bytes
+    /// Until it is worth looking for what did not fit.
+    pub(super) async fn room(&self) {
+        while !self.shared.has_room(self.items.max_capacity() - self.items.capacity()) {
+            self.shared.room.notified().await;
+        }
     }
 
     /// When nobody reads any more.
