@@ -93,7 +93,7 @@ impl Mirror {
         match body {
             Body::Written { old, new } => {
                 let before = state.items.insert(name.clone(), new);
-                assert_eq!(old.is_some(), before.is_some(), "{group:?} {name}: {:?}", position);
+                assert_eq!(old.is_some(), before.is_some(), "{group:?} {name}: {position:?}");
                 assert_eq!(old.is_some_and(|old| old.is_null()), before.is_some_and(|old| old.is_null()));
             }
             Body::Deleted { old } => assert_eq!(state.items.remove(&name), Some(old)),

@@ -74,6 +74,13 @@ enum Wake {
     Free(Box<Call>),
 }
 
+/// Why a call could not be sent.
+enum Grounded {
+    For(AdapterError),
+    /// In a moment it may be, at this address.
+    Now(&'static str, String),
+}
+
 /// What is known of a node besides its connection.
 #[derive(Debug, Default)]
 struct Health {
@@ -193,20 +200,34 @@ impl Driver {
     }
 
     /// Sends one call; what may go now because it could not.
-    fn launch(&mut self, mut turn: Turn<Call>) -> Vec<Turn<Call>> {
+    fn launch(&mut self, turn: Turn<Call>) -> Vec<Turn<Call>> {
+        let (turn, why) = match self.try_launch(turn) {
+            Ok(()) => return Vec::new(),
+            Err(grounded) => *grounded,
+        };
+        self.order.answered(&turn.group);
+        match why {
+            Grounded::For(error) => self.finish(turn, Err(error)),
+            Grounded::Now(detail, address) => self.stall(turn, &Retry::Wait(detail.into()), &address),
+        }
+    }
+
+    fn try_launch(&mut self, mut turn: Turn<Call>) -> Result<(), Box<(Turn<Call>, Grounded)>> {
         let call = &mut turn.what;
         if let Err(error) = call.prepare(&turn.group) {
-            return self.finish(turn, Err(error));
+            return Err(Box::new((turn, Grounded::For(error))));
         }
         let asked = call.ask.take();
         let Some(address) = asked.as_deref().or_else(|| self.topology.owner(call.slot())).map(str::to_owned) else {
-            return self.stall(turn, &Retry::Wait("no node serves its slot".into()), "");
+            return Err(Box::new((turn, Grounded::Now("no node serves its slot", String::new()))));
         };
         let Some(connection) = self.nodes.connection(&address) else {
-            if self.nodes.is_untried(&address) {
-                return self.stall(turn, &Retry::Wait("the node is being connected".into()), &address);
-            }
-            return self.finish(turn, Err(error::away(&address)));
+            let why = if self.nodes.is_untried(&address) {
+                Grounded::Now("the node is being connected", address)
+            } else {
+                Grounded::For(error::away(&address))
+            };
+            return Err(Box::new((turn, why)));
         };
         let mut batch = match call.phase {
             Phase::Indexing(_) => Batch::Many(index::enter(&turn.group, self.constants.db)),
@@ -235,10 +256,10 @@ impl Driver {
         if asked.is_some() {
             batch = batch.asking();
         }
-        if let Err(Flight::Turn(turn)) = self.nodes.send(&address, batch, Flight::Turn(turn)) {
-            return self.finish(turn, Err(error::away(&address)));
+        match self.nodes.send(&address, batch, Flight::Turn(turn)) {
+            Err(Flight::Turn(turn)) => Err(Box::new((turn, Grounded::For(error::away(&address))))),
+            _ => Ok(()),
         }
-        Vec::new()
     }
 
     /// A call is done; what may go now.
