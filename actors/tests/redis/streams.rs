@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use weir_actors::adapter::redis::{Feed, FeedItem, Redis};
-use weir_actors::ids::ItemKey;
+use weir_actors::ids::{GroupKey, ItemKey};
 
 use crate::basics::json;
 use crate::server::{DEADLINE, Server};
@@ -93,4 +93,31 @@ async fn a_group_that_is_watched_twice_comes_once() {
     redis.watch_stream("s").await.unwrap();
     redis.set(&key, json("2")).await.unwrap();
     expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
+}
+
+#[tokio::test]
+async fn the_index_forgets_groups_that_are_long_gone() {
+    let server = Server::start(&[]);
+    let mut admin = server.admin();
+    let (other, _feed) = server.connect().await;
+    other.set(&ItemKey::new("s", "full", "i"), json("1")).await.unwrap();
+    other.event(&GroupKey::new("s", "numbered"), None, "e", json("1")).await.unwrap();
+    let groups = |stream: &str| format!("weir:{{index}}:groups:{stream}");
+    for (stream, group) in [("s", "full"), ("s", "numbered"), ("s", "gone"), ("gone", "gone")] {
+        redis::cmd("ZADD").arg(groups(stream)).arg(1).arg(group).exec(&mut admin).unwrap();
+        redis::cmd("ZADD").arg("weir:{index}:streams").arg(1).arg(stream).exec(&mut admin).unwrap();
+    }
+    redis::cmd("DEL").arg("weir:{index}:swept").exec(&mut admin).unwrap();
+    let (_redis, _other_feed) = server.connect().await;
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        let left: Vec<String> = redis::cmd("ZRANGE").arg("weir:{index}:streams").arg(0).arg(-1).query(&mut admin).unwrap();
+        if left == ["s"] {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{left:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let left: Vec<String> = redis::cmd("ZRANGE").arg(groups("s")).arg(0).arg(-1).query(&mut admin).unwrap();
+    assert_eq!(left, ["full", "numbered"]);
 }

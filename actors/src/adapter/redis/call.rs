@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::error::{Retry, Trouble, examine};
 use super::keys;
 use super::message::Parts;
-use super::script::{self, Constants, Written};
+use super::script::{self, Written};
 use crate::adapter::AdapterError;
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
@@ -84,7 +84,6 @@ pub(super) enum Task {
 
 /// What a read may need to build its commands.
 pub(super) struct Request<'a> {
-    pub(super) constants: &'a Constants,
     pub(super) sha: &'a str,
     pub(super) group: &'a GroupKey,
     pub(super) item: Option<&'a Name>,
@@ -196,7 +195,7 @@ impl Call {
     }
 
     /// The commands of the step that it is at. [`prepare`](Self::prepare) has gone before.
-    pub(super) fn commands(&self, constants: &Constants, sha: &str, group: &GroupKey, item: Option<&Name>) -> Batch {
+    pub(super) fn commands(&self, sha: &str, group: &GroupKey, item: Option<&Name>) -> Batch {
         let name = item.map_or("", Name::as_str);
         let call = |what, size| script::call(sha, group, what, size + name.len());
         Batch::One(match &self.task {
@@ -228,7 +227,7 @@ impl Call {
                 cmd.arg(name).arg(*kind).arg(&first[..]).arg(&second[..]).arg(i32::from(item.is_some()));
                 cmd
             }
-            Task::Read(build, args) => return build(&Request { constants, sha, group, item, args }),
+            Task::Read(build, args) => return build(&Request { sha, group, item, args }),
         })
     }
 

@@ -11,6 +11,8 @@ pub(super) const SLOTS: u16 = 16_384;
 pub(super) const INDEXED: &str = "weir:{index}:done";
 /// The streams that have, or had, a group: a sorted set by the time of the last look.
 pub(super) const STREAMS: &str = "weir:{index}:streams";
+/// Says that somebody has cleared out the index lately.
+pub(super) const SWEPT: &str = "weir:{index}:swept";
 /// What the items of every group begin with.
 const ITEMS: &str = "stream:";
 

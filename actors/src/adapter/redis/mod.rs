@@ -7,7 +7,8 @@
 //! # Layout
 //!
 //! `keys` names what is in Redis · `script`, `message`, `read` say what it is told and answers · `call`, `order` are calls and their turns ·
-//! `driver` sends them, on the connections of `node`, to whom `topology` says · `index` knows which groups there are · `feed` listens.
+//! `driver` sends them, on the connections of `node`, to whom `topology` says; `line` leads there · `index` knows which groups there are, and
+//! `sweep` clears it out · `feed` listens · `start` begins it all.
 
 mod call;
 mod driver;
@@ -15,6 +16,7 @@ mod error;
 mod feed;
 mod index;
 mod keys;
+mod line;
 mod message;
 mod node;
 mod options;
@@ -22,17 +24,18 @@ mod order;
 mod read;
 mod script;
 mod start;
+mod sweep;
 mod topology;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use redis::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
-use self::call::{Answer, Call, Index, Load, Permit, Phase, Request, Task, Update};
-use self::driver::{Command, Seen};
+use self::call::{Answer, Load, Permit, Request, Task, Update};
+use self::driver::Command;
+use self::line::{Line, new_call, replies};
 use self::order::Share;
 use crate::adapter::{AdapterError, Items, Streams};
 use crate::change::{Position, Snapshot};
@@ -45,16 +48,6 @@ pub use self::call::Applied;
 pub use self::error::RedisError;
 pub use self::feed::{Feed, FeedItem};
 pub use self::options::RedisOptions;
-
-/// Groups that are looked at in one message when groups are listed.
-const LOOKED_AT: usize = 1_000;
-
-/// How calls reach the driver.
-#[derive(Debug, Clone)]
-struct Line {
-    commands: mpsc::UnboundedSender<Command>,
-    seen: watch::Receiver<Seen>,
-}
 
 /// A handle on one Redis, or one Cluster. Its clones share the connections and the order of calls.
 ///
@@ -314,96 +307,6 @@ impl Redis {
             Ok(answer)
         });
         async move { replies(answer?).await }
-    }
-}
-
-impl Line {
-    /// Sends a read at once, without a place in any order and beside the bound on calls.
-    fn free(
-        &self,
-        about: &GroupKey,
-        slot: u16,
-        build: fn(&Request<'_>) -> call::Batch,
-        args: Vec<String>,
-    ) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
-        let (call, answer) = new_call(about.clone(), slot, Task::Read(build, args), None);
-        let sent = self.commands.send(Command::Free(call)).map_err(|_gone| closed());
-        async move {
-            sent?;
-            replies(answer).await
-        }
-    }
-
-    fn about(
-        &self,
-        group: &GroupKey,
-        build: fn(&Request<'_>) -> call::Batch,
-        args: Vec<String>,
-    ) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
-        self.free(group, keys::slot(&keys::items(group)), build, args)
-    }
-
-    fn members(&self, key: String) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
-        self.free(&GroupKey::new("", ""), keys::slot(&key), read::members, vec![key])
-    }
-
-    /// Those of the groups that hold an item.
-    async fn holding(&self, groups: Vec<GroupKey>) -> Result<Vec<GroupKey>, AdapterError> {
-        let mut by_node: std::collections::BTreeMap<String, Vec<(GroupKey, String)>> = std::collections::BTreeMap::new();
-        {
-            let seen = self.seen.borrow();
-            for group in groups {
-                let key = keys::items(&group);
-                let owner = seen.topology.owner(keys::slot(&key)).unwrap_or_default().to_owned();
-                by_node.entry(owner).or_default().push((group, key));
-            }
-        }
-        let ask = |chunk: &[(GroupKey, String)]| {
-            let names: Vec<String> = chunk.iter().map(|(_, key)| key.clone()).collect();
-            let slot = names.first().map_or(0, |key| keys::slot(key));
-            self.free(&GroupKey::new("", ""), slot, read::exist, names)
-        };
-        let asked: Vec<_> = by_node.values().flat_map(|groups| groups.chunks(LOOKED_AT)).map(|chunk| (chunk, ask(chunk))).collect();
-        let mut holding = Vec::new();
-        for (chunk, replies) in asked {
-            let replies = match replies.await {
-                Ok(replies) => replies,
-                // Slots have moved between the nodes meanwhile: one by one, each finds its way.
-                Err(_) if chunk.len() > 1 && self.seen.borrow().topology.is_cluster() => {
-                    let mut replies = Vec::new();
-                    for one in chunk.chunks(1).map(ask).collect::<Vec<_>>() {
-                        replies.extend(one.await?);
-                    }
-                    replies
-                }
-                Err(error) => return Err(error),
-            };
-            holding.extend(chunk.iter().zip(replies).filter(|(_, reply)| *reply == Value::Int(1)).map(|((group, _), _)| group.clone()));
-        }
-        Ok(holding)
-    }
-}
-
-fn new_call(about: GroupKey, slot: u16, task: Task, permit: Option<Permit>) -> (Call, oneshot::Receiver<Result<Answer, AdapterError>>) {
-    let (reply, answer) = oneshot::channel();
-    let call = Call {
-        task,
-        phase: Phase::First,
-        about,
-        slot,
-        ask: None,
-        index: Index::Known,
-        since: Instant::now(),
-        reply: Some(reply),
-        _permit: permit,
-    };
-    (call, answer)
-}
-
-async fn replies(answer: oneshot::Receiver<Result<Answer, AdapterError>>) -> Result<Vec<Value>, AdapterError> {
-    match answer.await.map_err(|_gone| closed())?? {
-        Answer::Replies(replies) => Ok(replies),
-        Answer::Applied(_) => Err(error::garbled("a read")),
     }
 }
 

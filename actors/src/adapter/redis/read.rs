@@ -92,11 +92,6 @@ pub(super) fn exist(request: &Request<'_>) -> Batch {
     Batch::Many(pipe)
 }
 
-/// Enters the group into the index.
-pub(super) fn enter(request: &Request<'_>) -> Batch {
-    Batch::Many(super::index::enter(request.group, request.constants.db))
-}
-
 /// A value that was read.
 pub(super) fn value(reply: Option<Value>, group: &GroupKey) -> Result<Option<Json>, AdapterError> {
     let Some(text) = script::bytes(reply.unwrap_or_default())? else { return Ok(None) };

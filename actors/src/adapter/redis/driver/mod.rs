@@ -4,14 +4,15 @@
 //! driver polls each once when it sends it: that is what keeps the order. The crate's own Cluster client and connection manager are not
 //! used, because they send again by themselves: what was written twice, or in another order, nobody would know.
 
+mod health;
 mod nodes;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, ConnectionInfo, Pipeline, Value};
+use redis::{ConnectionInfo, Value};
 use tokio::sync::{mpsc, watch};
 
 use super::call::{Answer, Batch, Call, Index, Next, Phase};
@@ -231,7 +232,7 @@ impl Driver {
         };
         let mut batch = match call.phase {
             Phase::Indexing(_) => Batch::Many(index::enter(&turn.group, self.constants.db)),
-            Phase::First => call.commands(&self.constants, &connection.sha, &turn.group, turn.item.as_ref()),
+            Phase::First => call.commands(&connection.sha, &turn.group, turn.item.as_ref()),
         };
         if let (Phase::First, true) = (&call.phase, call.is_write()) {
             let along = asked.is_none() && self.topology.owner(keys::slot(keys::STREAMS)) == Some(&address);
@@ -304,41 +305,6 @@ impl Driver {
         self.timers.insert((Instant::now() + pause, self.made), wake);
     }
 
-    /// Does what a refusal asks for. Where the call is to be sent for once, if that is elsewhere.
-    fn learn(&mut self, slot: u16, retry: &Retry, address: &str) -> Option<String> {
-        let at = |to: &str| {
-            if to.starts_with(':') { format!("{}{to}", address.rsplit_once(':').map_or("", |(host, _)| host)) } else { to.to_owned() }
-        };
-        match retry {
-            Retry::NoScript => self.load_script(address),
-            Retry::Moved(to) => {
-                let to = at(to);
-                self.nodes.ensure(&to);
-                self.topology.move_slot(slot, &to);
-                self.publish(false);
-                self.ask_slots();
-            }
-            Retry::Ask(to) => {
-                let to = at(to);
-                self.nodes.ensure(&to);
-                return Some(to);
-            }
-            Retry::Wait(_) => self.ask_slots(),
-        }
-        None
-    }
-
-    /// Loads the script anew. Calls that follow on the same connection find it.
-    fn load_script(&mut self, address: &str) {
-        let health = self.health.entry(address.to_owned()).or_default();
-        if !health.loading {
-            tracing::info!(address, "redis has forgotten the script; it is loaded again");
-            let mut load = Cmd::new();
-            load.arg("SCRIPT").arg("LOAD").arg(&*self.text);
-            health.loading = self.nodes.send(address, Batch::One(load), Flight::Script).is_ok();
-        }
-    }
-
     fn send_free(&mut self, mut call: Call) {
         if call.since.elapsed() > PATIENCE {
             return call.answer(Err(impatient(&Retry::Wait("it did not take the call".into()))));
@@ -353,7 +319,7 @@ impl Driver {
             }
             return call.answer(Err(error::away(&address)));
         };
-        let mut batch = call.commands(&self.constants, &connection.sha, &call.about, None);
+        let mut batch = call.commands(&connection.sha, &call.about, None);
         if asked.is_some() {
             batch = batch.asking();
         }
@@ -441,108 +407,6 @@ impl Driver {
                     self.enter(topology);
                 }
             }
-        }
-    }
-
-    /// Takes over what is known of the nodes.
-    fn enter(&mut self, topology: Topology) {
-        let nodes = topology.nodes();
-        for address in &nodes {
-            self.nodes.ensure(address);
-        }
-        self.nodes.keep(&nodes);
-        self.topology = topology;
-        for health in self.health.values_mut() {
-            // The slot may have moved, and then the key is at another node.
-            health.life = None;
-        }
-        self.publish(false);
-    }
-
-    /// Tells the others.
-    fn publish(&mut self, flushed: bool) {
-        self.up.store(self.topology.nodes().iter().all(|address| self.nodes.is_up(address)), Ordering::Relaxed);
-        let topology = &self.topology;
-        self.seen.send_if_modified(|seen| {
-            let changed = flushed || seen.topology != *topology;
-            if changed {
-                seen.topology = topology.clone();
-                seen.flushes += u64::from(flushed);
-            }
-            changed
-        });
-    }
-
-    /// Asks any node who has which slot, now and then.
-    fn ask_slots(&mut self) {
-        if !self.topology.is_cluster() || self.asked_slots.is_some_and(|at| at.elapsed() < PAUSE * 5) {
-            return;
-        }
-        let connected = self.nodes.connected();
-        if connected.is_empty() {
-            return self.nodes.ensure_seeds();
-        }
-        self.asked_slots = Some(Instant::now());
-        let address = &connected[rand::random_range(0..connected.len())];
-        let mut slots = Cmd::new();
-        slots.arg("CLUSTER").arg("SLOTS");
-        // Where that fails, the next tick asks again.
-        let _ = self.nodes.send(address, Batch::One(slots), Flight::Slots);
-    }
-
-    fn tick(&mut self) {
-        for address in self.nodes.addresses() {
-            let silent = self.health.get(&address).and_then(|health| health.pinged).is_some_and(|at| at.elapsed() > self.response_timeout);
-            if !silent {
-                self.ping(&address);
-                continue;
-            }
-            tracing::warn!(address, timeout = ?self.response_timeout, "redis does not answer");
-            self.health.remove(&address);
-            for flight in self.nodes.give_up(&address) {
-                self.land(&address, flight, Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
-            }
-            self.publish(false);
-        }
-        if self.topology.nodes().iter().any(|address| !self.nodes.is_up(address)) {
-            self.ask_slots();
-        }
-    }
-
-    /// Asks for a sign of life, and whether the data is still there.
-    fn ping(&mut self, address: &str) {
-        let health = self.health.entry(address.to_owned()).or_default();
-        if health.pinged.is_some() {
-            return;
-        }
-        let mut ping = Pipeline::new();
-        match self.topology.life_key(address) {
-            Some(key) => {
-                ping.cmd("SET").arg(&key).arg(rand::random::<u64>()).arg("NX").cmd("GET").arg(&key);
-                if health.life.as_ref().is_none_or(|(known, _)| *known != key) {
-                    health.life = Some((key, Vec::new()));
-                }
-            }
-            None => {
-                ping.cmd("PING");
-            }
-        }
-        if self.nodes.send(address, Batch::Many(ping), Flight::Ping).is_ok() {
-            health.pinged = Some(Instant::now());
-        }
-    }
-
-    fn pong(&mut self, address: &str, replies: Result<&[Value], &redis::RedisError>) {
-        let Some(health) = self.health.get_mut(address) else { return };
-        health.pinged = None;
-        let (Some((_, known)), Ok([_, Value::BulkString(life)])) = (&mut health.life, replies) else { return };
-        if known.is_empty() {
-            known.clone_from(life);
-        } else if known != life {
-            tracing::warn!(address, "the data of redis is gone; all groups begin anew");
-            known.clone_from(life);
-            self.known.clear();
-            self.publish(true);
         }
     }
 }

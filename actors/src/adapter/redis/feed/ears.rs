@@ -98,7 +98,7 @@ impl Ears {
         let Some(ear) = self.ears.get_mut(&place.address) else { return };
         if ear.generation == place.generation && ear.connection.take().is_some() {
             ear.generation = 0;
-            ear.attempt = 1;
+            ear.attempt = 0;
             self.open(&place.address.clone(), node::pause(0));
         }
     }

@@ -1,10 +1,12 @@
 //! The task that listens.
 
+mod looks;
+mod places;
 mod streams;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -12,12 +14,12 @@ use futures_util::stream::FuturesUnordered;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::error::{self, Trouble, garbled};
-use super::super::script::{self, Constants, Stand};
-use super::super::{Line, keys, message, read};
+use super::super::error::{self, Trouble};
+use super::super::script::{Constants, Stand};
+use super::super::{Line, keys, message, sweep};
 use super::ears::{Ears, Place, Sound};
 use super::queue::Queue;
-use super::track::{Base, Heard, Track, Verdict, judge};
+use super::track::{Base, Heard, Track};
 use super::{Ask, FeedItem};
 use crate::adapter::AdapterError;
 use crate::change::Position;
@@ -94,6 +96,7 @@ pub(super) struct Listener {
     behind: HashSet<Bytes>,
     /// Changes that a trigger or a subscriber will never see.
     missed: u64,
+    swept: Option<Instant>,
 }
 
 impl Listener {
@@ -113,6 +116,7 @@ impl Listener {
             later: HashSet::new(),
             behind: HashSet::new(),
             missed: 0,
+            swept: None,
         }
     }
 
@@ -147,7 +151,10 @@ impl Listener {
                         self.look(&channel);
                     }
                 }
-                _ = tick.tick() => self.ping(),
+                _ = tick.tick() => {
+                    self.ping();
+                    self.sweep();
+                }
                 () = self.queue.closed() => return,
             }
             self.look_on();
@@ -221,45 +228,6 @@ impl Listener {
         self.behind.remove(channel);
     }
 
-    /// The node that has the group's slot.
-    fn owner(&self, key: &GroupKey) -> Option<String> {
-        self.line.seen.borrow().topology.owner(keys::slot(&keys::items(key))).map(str::to_owned)
-    }
-
-    /// Subscribes to the group's channel where that is not done or under way.
-    fn subscribe(&mut self, channel: &Bytes) {
-        let Some(group) = self.groups.get(channel).filter(|group| group.place.is_none()) else { return };
-        let Some(address) = self.owner(&group.key) else {
-            self.later.insert(channel.clone());
-            return;
-        };
-        let Some(place) = self.ears.place(&address) else {
-            // All that wait for this node are subscribed to when it is there.
-            if self.ears.is_away(&address) {
-                self.refuse(channel, &error::away(&address));
-            }
-            return;
-        };
-        let subscribed = self.ears.send(&place, self.constants.verbs().0, channel);
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        group.place = Some((place.clone(), false));
-        let (channel, ticket) = (channel.clone(), group.ticket);
-        self.work.push(Box::pin(async move { Outcome::Subscribed { channel, ticket, place, result: subscribed.await } }));
-    }
-
-    /// Tells those who wait that it failed, and forgets the group where nobody knows of it otherwise.
-    fn refuse(&mut self, channel: &Bytes, error: &AdapterError) {
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        let waiters = std::mem::take(&mut group.waiters);
-        if group.track.base == Base::Start && !waiters.is_empty() {
-            group.wanted = false;
-        }
-        for waiter in waiters {
-            let _ = waiter.send(Err(error.clone()));
-        }
-        self.leave_if_unwanted(channel);
-    }
-
     fn hear(&mut self, sound: Sound) {
         match sound {
             Sound::Opened => {
@@ -308,23 +276,6 @@ impl Listener {
         }
     }
 
-    /// A link is gone: all its groups are subscribed to anew, and looked at then.
-    fn lost(&mut self, place: &Place) {
-        self.ears.close(place);
-        let mut channels = Vec::new();
-        for (channel, group) in &mut self.groups {
-            if group.place.as_ref().is_some_and(|(at, _)| at == place) {
-                group.place = None;
-                channels.push(channel.clone());
-            }
-        }
-        tracing::debug!(address = place.address, groups = channels.len(), "the feed lost a link to redis");
-        self.forget_births(place);
-        for channel in channels {
-            self.subscribe(&channel);
-        }
-    }
-
     fn message(&mut self, channel: &[u8], message: Vec<u8>) {
         let Some(group) = self.groups.get_mut(channel) else {
             self.born(channel, &message);
@@ -370,34 +321,6 @@ impl Listener {
         }
     }
 
-    /// Looks into the group's log, in its turn.
-    fn look(&mut self, channel: &Bytes) {
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        group.track.waits = true;
-        if group.looking {
-            group.again = true;
-            return;
-        }
-        group.looking = true;
-        self.due.push_back((channel.clone(), group.ticket));
-    }
-
-    fn look_on(&mut self) {
-        while self.looks < LOOKS {
-            let Some((channel, ticket)) = self.due.pop_front() else { return };
-            let Some(group) = self.groups.get(&channel).filter(|group| group.ticket == ticket) else { continue };
-            self.looks += 1;
-            let key = group.key.clone();
-            let line = self.line.clone();
-            let args = vec![group.track.base.id(), LOOK.to_string()];
-            let start = group.track.base == Base::Start;
-            self.work.push(Box::pin(async move {
-                let found = if start { begin(&line, &key).await } else { find(&line, &key, args).await };
-                Outcome::Looked { channel, ticket, found }
-            }));
-        }
-    }
-
     fn take(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Subscribed { channel, ticket, place, result } => self.subscribed(&channel, ticket, &place, &result),
@@ -424,132 +347,6 @@ impl Listener {
         }
     }
 
-    fn subscribed(&mut self, channel: &Bytes, ticket: u64, place: &Place, result: &Result<(), Trouble>) {
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        if group.ticket != ticket || !group.place.as_ref().is_some_and(|(at, _)| at == place) {
-            return;
-        }
-        match result {
-            Ok(()) => group.place = Some((place.clone(), true)),
-            Err(_) => {
-                // The look goes the way of calls, and finds out where the slot is.
-                group.place = None;
-                self.later.insert(channel.clone());
-            }
-        }
-        self.look(channel);
-    }
-
-    fn looked(&mut self, channel: &Bytes, found: Result<Found, AdapterError>) {
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        let found = match found {
-            Ok(found) => found,
-            Err(error) => {
-                group.looking = false;
-                self.later.insert(channel.clone());
-                return self.refuse(channel, &error);
-            }
-        };
-        match judge(group.track.base, found.now, found.log) {
-            Verdict::Follow { changes, base, complete } => {
-                for change in changes {
-                    if !self.hand_out(channel, change) {
-                        return self.rest(channel);
-                    }
-                }
-                let Some(group) = self.groups.get_mut(channel) else { return };
-                group.track.base = Base::At(base);
-                self.looked_so_far(channel, complete);
-            }
-            Verdict::Resync { base, missed } => self.resync(channel, base, missed),
-            Verdict::Renew => {
-                let (ticket, key, line) = (group.ticket, group.key.clone(), self.line.clone());
-                let Base::At(stand) = group.track.base else { return };
-                let args = vec![stand.position.epoch.to_string()];
-                self.looks += 1;
-                let channel = channel.clone();
-                self.work.push(Box::pin(async move {
-                    let replies = line.about(&key, read::renew, args).await;
-                    let now = replies.and_then(|replies| script::stand(replies.first().ok_or_else(|| garbled("a position"))?));
-                    Outcome::Renewed { channel, ticket, now: now.map(|(stand, _)| stand) }
-                }));
-            }
-        }
-    }
-
-    fn renewed(&mut self, channel: &Bytes, now: &Result<Stand, AdapterError>) {
-        match now {
-            Ok(now) => self.resync(channel, *now, None),
-            Err(_) => {
-                if let Some(group) = self.groups.get_mut(channel) {
-                    group.looking = false;
-                    self.later.insert(channel.clone());
-                }
-            }
-        }
-    }
-
-    fn resync(&mut self, channel: &Bytes, base: Stand, missed: Option<u64>) {
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        let item = FeedItem::Resync { group: group.key.clone(), position: base.position, missed };
-        if !self.queue.push(item) {
-            return self.rest(channel);
-        }
-        self.missed += missed.unwrap_or(0);
-        let (stream, name) = (group.key.stream(), group.key.group());
-        tracing::warn!(
-            stream,
-            group = name,
-            missed,
-            missed_in_all = self.missed,
-            "changes are not in redis any more: subscribers resync, triggers miss them"
-        );
-        group.track.base = Base::At(base);
-        self.looked_so_far(channel, true);
-    }
-
-    /// There is no room: the look is over for now.
-    fn rest(&mut self, channel: &Bytes) {
-        if let Some(group) = self.groups.get_mut(channel) {
-            group.looking = false;
-            self.behind(channel);
-        }
-    }
-
-    /// A look was taken in; what has come meanwhile follows, unless there is more to look for.
-    fn looked_so_far(&mut self, channel: &Bytes, complete: bool) {
-        let Some(group) = self.groups.get_mut(channel) else { return };
-        group.looking = false;
-        if let (Base::At(stand), Some((_, true))) = (group.track.base, &group.place) {
-            for waiter in group.waiters.drain(..) {
-                let _ = waiter.send(Ok(stand.position));
-            }
-        }
-        if !complete || std::mem::take(&mut group.again) {
-            return self.look(channel);
-        }
-        let (held, mut look) = group.track.resume();
-        for change in held {
-            let Some(group) = self.groups.get_mut(channel) else { return };
-            match group.track.hear(change) {
-                Heard::Next(change) => {
-                    if !self.hand_out(channel, change) {
-                        return self.behind(channel);
-                    }
-                }
-                Heard::Nothing => {}
-                Heard::Look => {
-                    look = true;
-                    break;
-                }
-            }
-        }
-        if look {
-            self.look(channel);
-        }
-        self.settled(channel);
-    }
-
     fn retry(&mut self) {
         for channel in std::mem::take(&mut self.later) {
             let Some(group) = self.groups.get(&channel) else { continue };
@@ -563,37 +360,6 @@ impl Listener {
         self.settle_streams();
     }
 
-    /// Slots are elsewhere, or data is gone.
-    fn moved(&mut self, flushed: bool) {
-        let nodes = self.line.seen.borrow().topology.nodes();
-        self.ears.keep(&nodes);
-        let mut elsewhere = Vec::new();
-        for (channel, group) in &self.groups {
-            let owner = self.owner(&group.key);
-            if group.place.as_ref().is_some_and(|(place, _)| Some(&place.address) != owner.as_ref()) {
-                elsewhere.push(channel.clone());
-            }
-        }
-        for channel in elsewhere {
-            if let Some(group) = self.groups.get_mut(&channel)
-                && let Some((place, _)) = group.place.take()
-            {
-                let left = self.ears.send(&place, self.constants.verbs().1, &channel);
-                self.work.push(Box::pin(async move {
-                    let _ = left.await;
-                    Outcome::Left
-                }));
-            }
-            self.subscribe(&channel);
-        }
-        if flushed {
-            for channel in self.groups.keys().cloned().collect::<Vec<_>>() {
-                self.look(&channel);
-            }
-            self.enumerate_again();
-        }
-    }
-
     fn ping(&mut self) {
         for place in self.ears.places() {
             let ping = self.ears.send(&place, "PING", b"");
@@ -603,39 +369,19 @@ impl Listener {
             }));
         }
     }
-}
 
-/// Where a group stands, so that it can be followed from there.
-async fn begin(line: &Line, key: &GroupKey) -> Result<Found, AdapterError> {
-    let replies = line.about(key, read::position, Vec::new()).await?;
-    let (now, fresh) = script::stand(replies.first().ok_or_else(|| garbled("a position"))?)?;
-    if fresh {
-        // It has a number now, so that nobody hears of its birth any more; those who watch the stream find it in the index.
-        line.free(key, keys::slot(keys::STREAMS), read::enter, Vec::new()).await?;
+    /// Clears the index out, now and then.
+    fn sweep(&mut self) {
+        if self.swept.is_some_and(|at| at.elapsed() < sweep::EVERY) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        let line = self.line.clone();
+        self.work.push(Box::pin(async move {
+            if let Err(error) = sweep::sweep(&line).await {
+                tracing::debug!(%error, "the index is cleared out another time");
+            }
+            Outcome::Left
+        }));
     }
-    Ok(Found { now, log: Vec::new() })
-}
-
-/// Where a group stands, and what is in its log.
-async fn find(line: &Line, key: &GroupKey, args: Vec<String>) -> Result<Found, AdapterError> {
-    let mut replies = line.about(key, read::log, args).await?.into_iter();
-    let (now, fresh) = script::stand(&replies.next().unwrap_or_default())?;
-    if fresh {
-        line.free(key, keys::slot(keys::STREAMS), read::enter, Vec::new()).await?;
-    }
-    let Some(Value::Array(entries)) = replies.next() else { return Err(garbled("a log")) };
-    // A part that cannot be read ends what follows, and so in a resync.
-    let log = entries.into_iter().map_while(|entry| message::parse(key, &entry_text(entry)?)).collect();
-    Ok(Found { now, log })
-}
-
-/// The text of an entry: `[id, ["m", text]]`.
-fn entry_text(entry: Value) -> Option<Bytes> {
-    let Value::Array(parts) = entry else { return None };
-    let text = match parts.into_iter().nth(1)? {
-        Value::Array(fields) => fields.into_iter().nth(1)?,
-        Value::Map(fields) => fields.into_iter().next()?.1,
-        _ => return None,
-    };
-    if let Value::BulkString(text) = text { Some(text.into()) } else { None }
 }
