@@ -12,6 +12,9 @@ use crate::nodes::{holds, two_nodes, write_and_watch};
 use crate::server::{DEADLINE, Server};
 use crate::streams::present_and_future_groups;
 
+const CLUSTER: [&str; 8] =
+    ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000", "--appendonly", "yes"];
+
 struct Cluster {
     nodes: Vec<Server>,
 }
@@ -139,6 +142,52 @@ async fn slots_that_move_cost_no_call_and_no_change() {
     });
     let (mirrors, tallies) = write_and_watch(mirrors, groups(), Duration::from_secs(6)).await;
     let _cluster = mover.join().unwrap();
+    for (mirror, tally) in mirrors.iter().zip(&tallies) {
+        holds(&mirror.redis, tally).await;
+        assert_eq!((tally.unknown, tally.refused), (0, 0));
+        assert!(mirror.resyncs.is_empty(), "{:?}", mirror.resyncs);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_over_costs_no_call_and_no_change() {
+    let mut cluster = Cluster::start();
+    let replica = Server::start_cluster_node(&CLUSTER);
+    let master = cluster.id(0);
+    cluster.cli(&[
+        "--cluster".into(),
+        "add-node".into(),
+        replica.address(),
+        cluster.nodes[0].address(),
+        "--cluster-slave".into(),
+        "--cluster-master-id".into(),
+        master,
+    ]);
+    let deadline = Instant::now() + DEADLINE;
+    let role = |node: &Server| -> String {
+        let info: String = redis::cmd("INFO").arg("replication").query(&mut node.admin()).unwrap();
+        info.lines().filter(|line| line.starts_with("role:") || line.starts_with("master_link_status:")).collect::<Vec<_>>().join(" ")
+    };
+    while role(&replica) != "role:slave master_link_status:up" {
+        assert!(Instant::now() < deadline, "{}", role(&replica));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mirrors = two_nodes(cluster.connect().await, cluster.connect().await).await;
+    cluster.nodes.push(replica);
+    let failover = std::thread::spawn(move || {
+        for new in [3, 0] {
+            std::thread::sleep(Duration::from_millis(700));
+            redis::cmd("CLUSTER").arg("FAILOVER").exec(&mut cluster.nodes[new].admin()).unwrap();
+            let deadline = Instant::now() + DEADLINE;
+            while role(&cluster.nodes[new]) != "role:master" {
+                assert!(Instant::now() < deadline);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        cluster
+    });
+    let (mirrors, tallies) = write_and_watch(mirrors, groups(), Duration::from_secs(5)).await;
+    let _cluster = failover.join().unwrap();
     for (mirror, tally) in mirrors.iter().zip(&tallies) {
         holds(&mirror.redis, tally).await;
         assert_eq!((tally.unknown, tally.refused), (0, 0));

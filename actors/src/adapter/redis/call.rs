@@ -153,6 +153,25 @@ impl Call {
         !matches!(self.task, Task::Read(..))
     }
 
+    /// What an update that was not read for yet may take the item to hold. If that is wrong, it loses and is told better.
+    pub(super) fn assume(&mut self, held: Option<&Json>) {
+        if let Task::Update(update) = &mut self.task
+            && update.base.is_none()
+        {
+            update.base = Some(held.map(|json| json.as_bytes().to_vec()));
+        }
+    }
+
+    /// What the item holds after this call; the outer `None` where the call does not tell.
+    #[expect(clippy::option_option, reason = "nothing is known, and that there is nothing")]
+    pub(super) fn leaves(&self) -> Option<Option<Json>> {
+        match &self.task {
+            Task::Set(data) => Some(Some(data.clone())),
+            Task::Delete => Some(None),
+            _ => None,
+        }
+    }
+
     /// Whether the step it is at only reads.
     pub(super) fn is_reading(&self) -> bool {
         match &self.task {

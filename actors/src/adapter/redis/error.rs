@@ -69,6 +69,11 @@ pub(super) enum Retry {
     Wait(String),
 }
 
+/// Whether no answer came: the link is gone, or what came over it is not understood, so that nothing on it is certain any more.
+pub(super) fn is_lost(error: &redis::RedisError) -> bool {
+    error.code().is_none() && error.clone().into_server_errors().is_none()
+}
+
 /// The error among replies, if there is one. What is lost counts most, then what may be tried again.
 pub(super) fn examine(replies: Result<Vec<Value>, redis::RedisError>) -> Result<Vec<Value>, Trouble> {
     let replies = match replies {
@@ -76,8 +81,8 @@ pub(super) fn examine(replies: Result<Vec<Value>, redis::RedisError>) -> Result<
         Err(error) => {
             return Err(match error.clone().into_server_errors() {
                 Some(errors) => errors.first().map_or(Trouble::Lost, |(_, error)| of_server(error)),
-                None if error.code().is_some() => Trouble::Refused(error.to_string()),
-                None => Trouble::Lost,
+                None if is_lost(&error) => Trouble::Lost,
+                None => Trouble::Refused(error.to_string()),
             });
         }
     };

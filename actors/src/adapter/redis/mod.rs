@@ -52,8 +52,8 @@ pub use self::options::RedisOptions;
 /// A handle on one Redis, or one Cluster. Its clones share the connections and the order of calls.
 ///
 /// A method hands its call over before it returns; the future only waits for the answer. So calls for a group are applied in the order in
-/// which they were made, whatever becomes of the futures. Two exceptions, which both begin with an update: a call for another item may
-/// overtake it, because it reads first and may have to try again.
+/// which they were made, whatever becomes of the futures. One exception: a call for another item may overtake an update, which reads first and
+/// may have to try again. What concerns the whole group (lists, snapshots, events without an item) does not.
 #[derive(Debug, Clone)]
 pub struct Redis {
     line: Line,

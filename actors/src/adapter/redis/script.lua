@@ -36,6 +36,7 @@ if fresh or (what == 'renew' and epoch == item) then
   epoch = string.format('%d%06d', clock[1], clock[2])
   call('DEL', log)
   call('HSET', head, 'epoch', epoch)
+  call('HDEL', head, 'kept')
 end
 if fresh then
   call('HSET', head, 'seq', '0', 'time', string.format('%d', time), 'born', string.format('%d', now))

@@ -272,11 +272,22 @@ impl Driver {
             }
             self.known.insert(group.clone(), Instant::now());
         }
+        let mut held = match &result {
+            Ok(Answer::Applied(applied)) if holds => Some(applied.new.clone()),
+            _ => None,
+        };
         if let Some(reply) = call.reply.take() {
             // A caller who went away needs no answer.
             let _ = reply.send(result);
         }
-        let go = self.order.done(n, &group, item.as_ref(), holds);
+        let mut go = self.order.done(n, &group, item.as_ref(), holds);
+        // Updates that have waited for this one need not read what it has just written.
+        for turn in go.iter_mut().filter(|turn| turn.item == item) {
+            if let Some(held) = &held {
+                turn.what.assume(held.as_ref());
+            }
+            held = turn.what.leaves().or(held);
+        }
         self.resume_later(&group, Duration::ZERO);
         go
     }

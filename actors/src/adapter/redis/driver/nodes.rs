@@ -14,6 +14,7 @@ use redis::{ConnectionInfo, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc;
 
 use super::super::call::Batch;
+use super::super::error::is_lost;
 use super::super::node::{self, Connection};
 use super::super::options::{self, RedisOptions};
 
@@ -224,7 +225,7 @@ impl<F> Nodes<F> {
                 && let Poll::Ready(Some((id, generation, replies))) = node.flights.poll_next_unpin(cx)
             {
                 let Some(flight) = node.carried.remove(&id) else { continue };
-                let lost = replies.as_ref().is_err_and(RedisError::is_unrecoverable_error);
+                let lost = replies.as_ref().is_err_and(is_lost);
                 if lost && generation == node.generation {
                     broken.push(address.clone());
                 }
