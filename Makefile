@@ -1,6 +1,6 @@
 # make run    build and start the server      make test   every test, the published SDKs included
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
-# make bench-store   what the file store costs
+# make bench-store   what the file store costs          make test-redis   the Redis backend, which nothing uses yet
 #
 # Everything that is built lands outside the tree, so that a fresh clone does not compile its dependencies again.
 
@@ -16,7 +16,7 @@ CONFIG ?=
 SDK     = tests/sdk
 VENVS   = 0.10.0 0.25.0
 
-.PHONY: run test bench-store lint deps deps-build deps-test sdk-node sdk-python sdk-rust
+.PHONY: run test test-redis bench-store lint deps deps-build deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -26,6 +26,10 @@ test: deps-test
 	cargo test $(PROFILE) --workspace --lib --bins
 	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store
 	cargo test $(PROFILE) --workspace --test e2e -- --test-threads 4
+
+test-redis: deps-build
+	@tests/install redis-server:redis-server redis-cli:redis-tools
+	cargo test $(PROFILE) --package weir-actors --features redis,testing --test redis
 
 bench-store: deps-build
 	cargo build $(PROFILE)
