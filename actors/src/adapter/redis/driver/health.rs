@@ -1,13 +1,17 @@
 //! Which nodes there are, whether they are well, and whether they still have what they had.
 
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, Value};
 
-use super::{Driver, Flight, PAUSE, Retry};
-use crate::adapter::redis::call::Batch;
-use crate::adapter::redis::topology::Topology;
-use std::sync::atomic::Ordering;
+use super::super::call::Batch;
+use super::super::error::Retry;
+use super::super::topology::Topology;
+use super::{Driver, Flight, PAUSE};
+
+/// How old what is known of a Cluster may be.
+const RENEWED: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Does what a refusal asks for. Where the call is to be sent for once, if that is elsewhere.
@@ -105,7 +109,10 @@ impl Driver {
             }
             self.publish(false);
         }
-        if self.topology.nodes().iter().any(|address| !self.nodes.is_up(address)) {
+        // Also now and then, for a node that only listens and is told of no move.
+        if self.asked_slots.is_none_or(|at| at.elapsed() > RENEWED)
+            || self.topology.nodes().iter().any(|address| !self.nodes.is_up(address))
+        {
             self.ask_slots();
         }
     }

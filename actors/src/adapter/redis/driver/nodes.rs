@@ -40,7 +40,8 @@ struct Node<F> {
     carried: HashMap<u64, F>,
     /// Whether it was never tried yet: worth waiting for.
     untried: bool,
-    connecting: bool,
+    /// Which connection is being made.
+    connecting: Option<u64>,
     attempt: u32,
     /// The connection before this one: the server's run, and its number there.
     last: Option<(String, i64)>,
@@ -95,7 +96,7 @@ impl<F> Nodes<F> {
             flights: FuturesUnordered::new(),
             carried: HashMap::new(),
             untried: true,
-            connecting: false,
+            connecting: None,
             attempt: 0,
             last: None,
         };
@@ -134,11 +135,11 @@ impl<F> Nodes<F> {
 
     fn connect(&mut self, address: &str, pause: Duration) {
         let Some(node) = self.nodes.get_mut(address) else { return };
-        if node.connecting {
+        if node.connecting.is_some() {
             return;
         }
-        node.connecting = true;
         let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+        node.connecting = Some(generation);
         let (info, last, name, notices) = (node.info.clone(), node.last.clone(), address.to_owned(), self.notices.0.clone());
         let (buffer, timeout, text) = (self.buffer, self.timeout, self.text.clone());
         self.connects.push(Box::pin(async move {
@@ -244,8 +245,9 @@ impl<F> Nodes<F> {
             }
         }
         while let Poll::Ready(Some((address, generation, opened))) = self.connects.poll_next_unpin(cx) {
-            let Some(node) = self.nodes.get_mut(&address) else { continue };
-            node.connecting = false;
+            // A node may have been forgotten and found again meanwhile.
+            let Some(node) = self.nodes.get_mut(&address).filter(|node| node.connecting == Some(generation)) else { continue };
+            node.connecting = None;
             node.untried = false;
             match opened {
                 Ok(connection) => {

@@ -29,7 +29,8 @@ struct Ear {
     info: ConnectionInfo,
     connection: Option<MultiplexedConnection>,
     generation: u64,
-    connecting: bool,
+    /// Which connection is being made.
+    opening: Option<u64>,
     attempt: u32,
 }
 
@@ -64,7 +65,7 @@ impl Ears {
         if !self.ears.contains_key(address) {
             let known = self.seeds.iter().find(|seed| options::address(seed) == address).cloned();
             let info = known.or_else(|| self.seeds.first().and_then(|seed| options::at(seed, address)))?;
-            self.ears.insert(address.to_owned(), Ear { info, connection: None, generation: 0, connecting: false, attempt: 0 });
+            self.ears.insert(address.to_owned(), Ear { info, connection: None, generation: 0, opening: None, attempt: 0 });
             self.open(address, Duration::ZERO);
         }
         let ear = self.ears.get(address)?;
@@ -78,11 +79,11 @@ impl Ears {
 
     fn open(&mut self, address: &str, pause: Duration) {
         let Some(ear) = self.ears.get_mut(address) else { return };
-        if ear.connecting {
+        if ear.opening.is_some() {
             return;
         }
-        ear.connecting = true;
         let place = Place { address: address.to_owned(), generation: GENERATION.fetch_add(1, Ordering::Relaxed) };
+        ear.opening = Some(place.generation);
         let (info, pushes, timeout, text) = (ear.info.clone(), self.pushes.0.clone(), self.timeout, self.text.clone());
         self.openings.push(Box::pin(async move {
             tokio::time::sleep(pause).await;
@@ -138,8 +139,9 @@ impl Ears {
                     }
                 }
                 Some((place, opened)) = self.openings.next(), if !self.openings.is_empty() => {
-                    let Some(ear) = self.ears.get_mut(&place.address) else { continue };
-                    ear.connecting = false;
+                    // A node may have been forgotten and found again meanwhile.
+                    let Some(ear) = self.ears.get_mut(&place.address).filter(|ear| ear.opening == Some(place.generation)) else { continue };
+                    ear.opening = None;
                     match opened {
                         Ok(connection) => {
                             ear.connection = Some(connection.redis);

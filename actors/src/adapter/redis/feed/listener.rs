@@ -65,7 +65,7 @@ struct Found {
 
 /// What becomes of what was sent.
 enum Outcome {
-    Subscribed { channel: Bytes, ticket: u64, place: Place, result: Result<(), Trouble> },
+    Answered { channel: Bytes, ticket: u64, place: Place, result: Result<(), Trouble> },
     Looked { channel: Bytes, ticket: u64, found: Result<Found, AdapterError> },
     Renewed { channel: Bytes, ticket: u64, now: Result<Stand, AdapterError> },
     Births { stream: Name, place: Place, result: Result<(), Trouble> },
@@ -97,6 +97,8 @@ pub(super) struct Listener {
     /// Changes that a trigger or a subscriber will never see.
     missed: u64,
     swept: Option<Instant>,
+    /// Requests to begin and to leave that are not confirmed yet, by channel: on which connection, how many, since when.
+    unconfirmed: HashMap<Bytes, (Place, u32, Instant)>,
 }
 
 impl Listener {
@@ -117,6 +119,7 @@ impl Listener {
             behind: HashSet::new(),
             missed: 0,
             swept: None,
+            unconfirmed: HashMap::new(),
         }
     }
 
@@ -153,6 +156,7 @@ impl Listener {
                 }
                 _ = tick.tick() => {
                     self.ping();
+                    self.mistrust();
                     self.sweep();
                 }
                 () = self.queue.closed() => return,
@@ -215,13 +219,8 @@ impl Listener {
 
     fn leave_if_unwanted(&mut self, channel: &Bytes) {
         let Some(group) = self.groups.get(channel).filter(|group| !group.wanted && !group.by_stream) else { return };
-        if let Some((place, _)) = &group.place {
-            let left = self.ears.send(place, self.constants.verbs().1, channel);
-            self.work.push(Box::pin(async move {
-                // A link that is gone has no subscriptions.
-                let _ = left.await;
-                Outcome::Left
-            }));
+        if let Some((place, _)) = group.place.clone() {
+            self.leave(&place, channel);
         }
         self.groups.remove(channel);
         self.later.remove(channel);
@@ -261,14 +260,10 @@ impl Listener {
                     }
                 }
                 PushKind::Disconnection => self.lost(&place),
-                PushKind::SUnsubscribe | PushKind::Unsubscribe => {
-                    // The slot has moved, and Redis has ended the subscription by itself. The crate takes that for the answer to what was
-                    // sent last, so that nothing on this connection is certain any more.
-                    let ended = matches!(data.first(), Some(Value::BulkString(channel)) if self.groups.get(&channel[..]).is_some_and(|group| {
-                        group.place.as_ref().is_some_and(|(at, confirmed)| *confirmed && *at == place)
-                    }));
-                    if ended {
-                        self.lost(&place);
+                PushKind::Subscribe | PushKind::SSubscribe | PushKind::Unsubscribe | PushKind::SUnsubscribe => {
+                    let begins = matches!(kind, PushKind::Subscribe | PushKind::SSubscribe);
+                    if let Some(Value::BulkString(channel)) = data.into_iter().next() {
+                        self.confirm(&place, &channel.into(), begins);
                     }
                 }
                 _ => {}
@@ -323,7 +318,7 @@ impl Listener {
 
     fn take(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Subscribed { channel, ticket, place, result } => self.subscribed(&channel, ticket, &place, &result),
+            Outcome::Answered { channel, ticket, place, result } => self.answered(&channel, ticket, &place, &result),
             Outcome::Looked { channel, ticket, found } => {
                 self.looks -= 1;
                 if self.groups.get(&channel).is_some_and(|group| group.ticket == ticket) {

@@ -217,9 +217,10 @@ impl Listener {
         }
     }
 
-    pub(super) fn forget_births(&mut self, place: &Place) {
+    /// Births are not listened to any more on these connections.
+    pub(super) fn forget_births(&mut self, is_gone: impl Fn(&Place) -> bool) {
         for stream in self.streams.values_mut() {
-            if stream.place.as_ref().is_some_and(|(at, _)| at == place) {
+            if stream.place.as_ref().is_some_and(|(at, _)| is_gone(at)) {
                 stream.place = None;
             }
         }
