@@ -29,7 +29,7 @@ pub(super) fn run(config: &Config, mut from: impl BufRead, import: &Import) -> a
         line.clear();
         let length = from.by_ref().take(limit).read_until(b'\n', &mut line).context("cannot read the file")?;
         if length as u64 == limit {
-            bail!("line {} is longer than {limit} bytes", parser.items() + 2);
+            bail!("line {} is longer than {limit} bytes", parser.lines() + 1);
         }
         Ok((length > 0, parser.line(line.strip_suffix(b"\n").unwrap_or(&line))?))
     };

@@ -41,7 +41,7 @@ pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import,
             break;
         }
         if read as u64 == limit {
-            return Err(format!("line {} is longer than {limit} bytes", parser.items() + 2));
+            return Err(format!("line {} is longer than {limit} bytes", parser.lines() + 1));
         }
         let item = parser.line(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(|error| error.to_string())?;
         if !checked && let Some(stream) = parser.stream() {

@@ -165,6 +165,12 @@ impl Parser {
         self.stream.as_ref().map(|own| self.rename.as_ref().unwrap_or(own))
     }
 
+    /// Lines so far.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// Items so far.
     #[must_use]
     pub fn items(&self) -> u64 {

@@ -1,9 +1,9 @@
 //! `KvStore` with `store_method: file_based`: items in a folder, in RocksDB, and still there after a crash.
 //!
 //! Layout: [`FileStore`] is the adapter; `folder` says whose a folder is, `open` looks it through and opens it, `manifest` and `logs` are
-//! what it looks at, `repair` mends what a crash has cut off, `wal` tells that from damage, `keys` has the records, `catalog` turns a batch into them, `view` reads, `sync` syncs by the clock,
-//! `room` looks after a disk that is filling up, and
-//! [`maintain`], [`verify`] and [`export`] are for people: backup and restore, reading through all, and streams as NDJSON.
+//! what it looks at, `repair` mends what a crash has cut off, `wal` tells that from damage, `keys` has the records, `catalog` turns a batch into
+//! them, `view` reads, `sync` syncs where a write does not, `room` looks after a disk that is filling up, and [`maintain`], [`verify`] and
+//! [`export`] are for people: backup and restore, reading through all, and streams as NDJSON.
 //!
 //! One keyspace holds all streams. (A column family per stream was measured: with 2,000 of them RocksDB takes 200 ms to create one and
 //! 400 ms to drop one, since it rewrites its options for all each time; a database per stream needs a sync per stream in every commit.)
