@@ -33,7 +33,7 @@ async fn a_start_before_redis_waits_for_it() {
     let _server = Server::start_at(port, &[]).expect("the port is free");
     let (redis, _feed) = tokio::time::timeout(DEADLINE, connecting).await.unwrap().unwrap().unwrap();
     assert!(redis.is_up());
-    redis.set(&ItemKey::new("s", "g", "i"), json("1")).await.unwrap();
+    redis.set(1, &ItemKey::new("s", "g", "i"), json("1")).await.unwrap();
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn calls_fail_at_once_while_redis_is_away_and_work_when_it_is_back() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
-    redis.set(&key, json("1")).await.unwrap();
+    redis.set(1, &key, json("1")).await.unwrap();
     mirror.agrees(&key.group).await;
     server.kill();
     let deadline = Instant::now() + DEADLINE;
@@ -62,10 +62,10 @@ async fn calls_fail_at_once_while_redis_is_away_and_work_when_it_is_back() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let began = Instant::now();
-    assert!(matches!(redis.set(&key, json("2")).await, Err(AdapterError::Away(_))));
-    assert!(matches!(redis.get(&key).await, Err(AdapterError::Away(_))));
+    assert!(matches!(redis.set(1, &key, json("2")).await, Err(AdapterError::Away(_))));
+    assert!(matches!(redis.get(1, &key).await, Err(AdapterError::Away(_))));
     assert!(matches!(redis.list_all().await, Err(AdapterError::Away(_))));
-    assert!(matches!(redis.snapshot(&key.group, true, &[]).await, Err(AdapterError::Away(_))));
+    assert!(matches!(redis.snapshot(1, &key.group, true, &[]).await, Err(AdapterError::Away(_))));
     assert!(matches!(redis.watch(&ItemKey::new("s", "h", "i").group).await, Err(AdapterError::Away(_))));
     assert!(matches!(redis.watch_stream("t").await, Err(AdapterError::Away(_))));
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
@@ -74,7 +74,7 @@ async fn calls_fail_at_once_while_redis_is_away_and_work_when_it_is_back() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(redis.set(&key, json("3")).await.unwrap().old, Some(json("1")));
+    assert_eq!(redis.set(1, &key, json("3")).await.unwrap().old, Some(json("1")));
     mirror.agrees(&key.group).await;
     assert!(mirror.resyncs.is_empty(), "{:?}", mirror.resyncs);
 }
@@ -86,22 +86,22 @@ async fn a_redis_that_does_not_answer_counts_as_away_and_carries_out_nothing_lat
     options.response_timeout = Duration::from_millis(700);
     let (redis, _feed) = Redis::connect(options).await.unwrap();
     let key = ItemKey::new("s", "g", "i");
-    redis.set(&key, json("1")).await.unwrap();
+    redis.set(1, &key, json("1")).await.unwrap();
     let signal =
         |name: &str| assert!(std::process::Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap().success());
     signal("-STOP");
-    let lost = redis.set(&key, json("2")).await;
+    let lost = redis.set(1, &key, json("2")).await;
     assert!(matches!(lost, Err(AdapterError::Unknown(_))), "{lost:?}");
-    assert!(matches!(redis.set(&key, json("3")).await, Err(AdapterError::Away(_))));
+    assert!(matches!(redis.set(1, &key, json("3")).await, Err(AdapterError::Away(_))));
     signal("-CONT");
     let deadline = Instant::now() + DEADLINE;
     while !redis.is_up() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    redis.set(&key, json("4")).await.unwrap();
+    redis.set(1, &key, json("4")).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(redis.get(&key).await.unwrap(), Some(json("4")), "what was given up came after what was acknowledged");
+    assert_eq!(redis.get(1, &key).await.unwrap(), Some(json("4")), "what was given up came after what was acknowledged");
 }
 
 #[tokio::test]

@@ -45,9 +45,9 @@ async fn a_set_is_stored_and_comes_through_the_feed() {
     let key = ItemKey::new("chat", "room-1", "alice");
     let position = redis.watch(&key.group).await.unwrap();
     assert_eq!(position.seq, 0);
-    let applied = redis.set(&key, json("{\"a\":1}")).await.unwrap();
+    let applied = redis.set(1, &key, json("{\"a\":1}")).await.unwrap();
     assert_eq!((applied.old, applied.new), (None, Some(json("{\"a\":1}"))));
-    assert_eq!(redis.get(&key).await.unwrap(), Some(json("{\"a\":1}")));
+    assert_eq!(redis.get(1, &key).await.unwrap(), Some(json("{\"a\":1}")));
     let item = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap().unwrap();
     let FeedItem::Change(change) = item else { panic!("{item:?}") };
     assert_eq!((change.position.epoch, change.position.seq), (position.epoch, 1));
@@ -59,17 +59,17 @@ async fn values_are_stored_updated_and_removed() {
     let server = Server::start(&[]);
     let (redis, _feed) = server.connect().await;
     let key = ItemKey::new("s", "g", "i");
-    assert_eq!(redis.get(&key).await.unwrap(), None);
-    assert_eq!(redis.delete(&key).await.unwrap().old, None);
-    redis.set(&key, json("null")).await.unwrap();
-    assert_eq!(redis.get(&key).await.unwrap(), Some(Json::NULL));
-    assert_eq!(redis.set(&key, json("2")).await.unwrap().old, Some(Json::NULL));
-    let applied = redis.update(&key, update_ops(r#"[{"type":"increment","path":"","by":3}]"#), MAX).await.unwrap();
+    assert_eq!(redis.get(1, &key).await.unwrap(), None);
+    assert_eq!(redis.delete(1, &key).await.unwrap().old, None);
+    redis.set(1, &key, json("null")).await.unwrap();
+    assert_eq!(redis.get(1, &key).await.unwrap(), Some(Json::NULL));
+    assert_eq!(redis.set(1, &key, json("2")).await.unwrap().old, Some(Json::NULL));
+    let applied = redis.update(1, &key, update_ops(r#"[{"type":"increment","path":"","by":3}]"#), MAX).await.unwrap();
     assert_eq!((applied.old, applied.new, applied.errors), (Some(json("2")), Some(json("5")), None));
-    let refused = redis.update(&key, update_ops(r#"[{"type":"set","path":"","value":"too long"}]"#), 4).await;
+    let refused = redis.update(1, &key, update_ops(r#"[{"type":"set","path":"","value":"too long"}]"#), 4).await;
     assert!(matches!(refused, Err(AdapterError::Failed(text)) if text.contains("max_value_bytes")));
-    assert_eq!(redis.delete(&key).await.unwrap().old, Some(json("5")));
-    assert_eq!(redis.get(&key).await.unwrap(), None);
+    assert_eq!(redis.delete(1, &key).await.unwrap().old, Some(json("5")));
+    assert_eq!(redis.get(1, &key).await.unwrap(), None);
     assert!(all(&redis).await.is_empty());
 }
 
@@ -80,19 +80,19 @@ async fn updates_keep_their_place_and_what_comes_back_goes_to_the_end() {
     let group = GroupKey::new("s", "g");
     let item = |name: &str| ItemKey { group: group.clone(), item: name.into() };
     for name in ["c", "a", "b"] {
-        redis.set(&item(name), json("1")).await.unwrap();
+        redis.set(1, &item(name), json("1")).await.unwrap();
     }
-    redis.set(&item("c"), json("2")).await.unwrap();
-    assert_eq!(names(&redis.list(&group).await.unwrap()), ["c", "a", "b"]);
-    redis.delete(&item("c")).await.unwrap();
-    redis.set(&item("c"), json("3")).await.unwrap();
-    assert_eq!(names(&redis.list(&group).await.unwrap()), ["a", "b", "c"]);
+    redis.set(1, &item("c"), json("2")).await.unwrap();
+    assert_eq!(names(&redis.list(1, &group).await.unwrap()), ["c", "a", "b"]);
+    redis.delete(1, &item("c")).await.unwrap();
+    redis.set(1, &item("c"), json("3")).await.unwrap();
+    assert_eq!(names(&redis.list(1, &group).await.unwrap()), ["a", "b", "c"]);
     for name in ["a", "b", "c"] {
-        redis.delete(&item(name)).await.unwrap();
+        redis.delete(1, &item(name)).await.unwrap();
     }
-    redis.set(&item("b"), json("3")).await.unwrap();
-    redis.set(&item("a"), json("3")).await.unwrap();
-    assert_eq!(names(&redis.list(&group).await.unwrap()), ["b", "a"]);
+    redis.set(1, &item("b"), json("3")).await.unwrap();
+    redis.set(1, &item("a"), json("3")).await.unwrap();
+    assert_eq!(names(&redis.list(1, &group).await.unwrap()), ["b", "a"]);
 }
 
 #[tokio::test]
@@ -109,16 +109,16 @@ async fn data_of_existing_deployments_is_found() {
     let item = |name: &str| ItemKey { group: group.clone(), item: name.into() };
     assert_eq!(all(&redis).await, [("chat".to_owned(), vec!["room-1".to_owned()])]);
     assert_eq!(groups(&redis, "chat").await, ["room-1"]);
-    assert_eq!(redis.get(&item("zoe")).await.unwrap(), Some(json(r#"{"online": true}"#)));
-    assert!(matches!(redis.get(&item("odd")).await, Err(AdapterError::Failed(_))));
-    assert_eq!(names(&redis.list(&group).await.unwrap()), ["adam", "zoe"]);
-    let snapshot = redis.snapshot(&group, true, &["adam".into(), "nobody".into()]).await.unwrap();
+    assert_eq!(redis.get(1, &item("zoe")).await.unwrap(), Some(json(r#"{"online": true}"#)));
+    assert!(matches!(redis.get(1, &item("odd")).await, Err(AdapterError::Failed(_))));
+    assert_eq!(names(&redis.list(1, &group).await.unwrap()), ["adam", "zoe"]);
+    let snapshot = redis.snapshot(1, &group, true, &["adam".into(), "nobody".into()]).await.unwrap();
     assert_eq!(snapshot.items, [("adam".into(), Some(json("1"))), ("nobody".into(), None)]);
     // A set over it is an update, and new items come after.
-    redis.set(&item("bea"), json("1")).await.unwrap();
-    assert_eq!(redis.set(&item("adam"), json("2")).await.unwrap().old, Some(json("1")));
-    assert_eq!(redis.set(&item("odd"), json("3")).await.unwrap().old, Some(Json::NULL));
-    assert_eq!(names(&redis.list(&group).await.unwrap()), ["adam", "odd", "zoe", "bea"]);
+    redis.set(1, &item("bea"), json("1")).await.unwrap();
+    assert_eq!(redis.set(1, &item("adam"), json("2")).await.unwrap().old, Some(json("1")));
+    assert_eq!(redis.set(1, &item("odd"), json("3")).await.unwrap().old, Some(Json::NULL));
+    assert_eq!(names(&redis.list(1, &group).await.unwrap()), ["adam", "odd", "zoe", "bea"]);
     let value: String = redis::cmd("HGET").arg("stream:chat:room-1").arg("bea").query(&mut admin).unwrap();
     assert_eq!(value, "1");
 }
@@ -138,18 +138,18 @@ async fn names_of_any_kind_are_kept_apart() {
     let long = "n".repeat(512);
     keys.push(ItemKey::new(&long, &long, &long));
     for (n, key) in keys.iter().enumerate() {
-        assert_eq!(redis.set(key, json(&n.to_string())).await.unwrap().old, None, "{key:?}");
+        assert_eq!(redis.set(1, key, json(&n.to_string())).await.unwrap().old, None, "{key:?}");
     }
     for (n, key) in keys.iter().enumerate() {
-        assert_eq!(redis.get(key).await.unwrap(), Some(json(&n.to_string())), "{key:?}");
+        assert_eq!(redis.get(1, key).await.unwrap(), Some(json(&n.to_string())), "{key:?}");
     }
-    assert_eq!(names(&redis.list(&GroupKey::new("items", "g")).await.unwrap()), odd);
+    assert_eq!(names(&redis.list(1, &GroupKey::new("items", "g")).await.unwrap()), odd);
     let mut sorted = odd.to_vec();
     sorted.sort_unstable();
     assert_eq!(groups(&redis, "a:b").await, sorted);
     assert_eq!(redis.list_all().await.unwrap().len(), odd.len() + 2);
     for key in &keys {
-        redis.delete(key).await.unwrap();
+        redis.delete(1, key).await.unwrap();
     }
     assert!(all(&redis).await.is_empty());
 }
@@ -163,11 +163,11 @@ async fn values_come_back_byte_for_byte() {
         ["1.0", "1e400", "-0", "12345678901234567890123", "\"\\u0000\\ud800\"", "{\"b\":1,\"a\":2,\"b\":3}", "[ ]", "\"😀\"", &long];
     for (n, value) in values.iter().enumerate() {
         let key = ItemKey::new("s", "g", &n.to_string());
-        redis.set(&key, json(value)).await.unwrap();
-        assert_eq!(redis.get(&key).await.unwrap().unwrap().as_bytes(), value.as_bytes());
-        assert_eq!(redis.set(&key, json(value)).await.unwrap().old.unwrap().as_bytes(), value.as_bytes());
+        redis.set(1, &key, json(value)).await.unwrap();
+        assert_eq!(redis.get(1, &key).await.unwrap().unwrap().as_bytes(), value.as_bytes());
+        assert_eq!(redis.set(1, &key, json(value)).await.unwrap().old.unwrap().as_bytes(), value.as_bytes());
     }
-    for ((_, held), value) in redis.list(&GroupKey::new("s", "g")).await.unwrap().iter().zip(values) {
+    for ((_, held), value) in redis.list(1, &GroupKey::new("s", "g")).await.unwrap().iter().zip(values) {
         assert_eq!(held.as_bytes(), value.as_bytes());
     }
 }
@@ -178,20 +178,20 @@ async fn groups_are_listed_while_they_hold_an_item() {
     let (redis, _feed) = server.connect().await;
     let keys = [("b", "2"), ("a", "1"), ("b", "1"), ("b", "10")].map(|(stream, group)| ItemKey::new(stream, group, "i"));
     for key in &keys {
-        redis.set(key, json("1")).await.unwrap();
+        redis.set(1, key, json("1")).await.unwrap();
     }
-    redis.event(&GroupKey::new("c", "only an event"), None, "e", json("1")).await.unwrap();
+    redis.event(1, &GroupKey::new("c", "only an event"), None, "e", json("1")).await.unwrap();
     let of_b = |groups: &[&str]| ("b".to_owned(), groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>());
     assert_eq!(all(&redis).await, [("a".to_owned(), vec!["1".to_owned()]), of_b(&["1", "10", "2"])]);
     // Lists see what was asked before them, without waiting for it.
-    let gone = [redis.delete(&keys[1]), redis.delete(&keys[0])];
+    let gone = [redis.delete(1, &keys[1]), redis.delete(1, &keys[0])];
     let listed = redis.list_all();
     assert_eq!(listed.await.unwrap().len(), 1);
     for gone in gone {
         gone.await.unwrap();
     }
     assert_eq!(all(&redis).await, [of_b(&["1", "10"])]);
-    let back = redis.update(&keys[1], update_ops(r#"[{"type":"set","path":"x","value":1}]"#), MAX);
+    let back = redis.update(1, &keys[1], update_ops(r#"[{"type":"set","path":"x","value":1}]"#), MAX);
     assert_eq!(groups(&redis, "a").await, ["1"]);
     back.await.unwrap();
 }
@@ -202,8 +202,8 @@ async fn events_and_touches_are_numbered_and_stored_nowhere() {
     let (redis, mut feed) = server.connect().await;
     let key = ItemKey::new("s", "g", "i");
     redis.watch(&key.group).await.unwrap();
-    redis.event(&key.group, None, "ping\n1", json("{}")).await.unwrap();
-    redis.event(&key.group, Some("i".into()), "", json("null")).await.unwrap();
+    redis.event(1, &key.group, None, "ping\n1", json("{}")).await.unwrap();
+    redis.event(1, &key.group, Some("i".into()), "", json("null")).await.unwrap();
     let bodies = [
         Body::Written { old: None, new: json("1") },
         Body::Written { old: Some(json("1")), new: json("2") },
@@ -212,7 +212,7 @@ async fn events_and_touches_are_numbered_and_stored_nowhere() {
         Body::Deleted { old: json("5") },
     ];
     for body in &bodies {
-        redis.touch(&key, body).await.unwrap();
+        redis.touch(1, &key, body).await.unwrap();
     }
     let mut seen = Vec::new();
     for seq in 1..=7 {
@@ -235,12 +235,12 @@ async fn snapshots_carry_a_position_and_a_time_before_all_that_follows() {
     let server = Server::start(&[]);
     let (redis, mut feed) = server.connect().await;
     let key = ItemKey::new("s", "g", "i");
-    let empty = redis.snapshot(&key.group, true, &[]).await.unwrap();
+    let empty = redis.snapshot(1, &key.group, true, &[]).await.unwrap();
     assert_eq!((empty.position.seq, empty.whole.as_deref()), (0, Some(&[][..])));
     let position = redis.watch(&key.group).await.unwrap();
     assert_eq!(position, empty.position);
-    let set = redis.set(&key, json("1"));
-    let snapshot = redis.snapshot(&key.group, false, &["i".into(), "j".into()]).await.unwrap();
+    let set = redis.set(1, &key, json("1"));
+    let snapshot = redis.snapshot(1, &key.group, false, &["i".into(), "j".into()]).await.unwrap();
     set.await.unwrap();
     let Some(FeedItem::Change(change)) = feed.next().await else { panic!() };
     assert_eq!((snapshot.position, snapshot.timestamp), (change.position, change.timestamp));
@@ -305,17 +305,17 @@ async fn random_calls_agree_with_a_model_bit_for_bit() {
                 0..3 => {
                     let value = json(&format!("{{\"n\":{}}}", round * 100 + n));
                     model.put(&key, Some(value.clone()));
-                    pending.push((old, Some(value.clone()), None, Box::pin(redis.set(&key, value)) as Answer));
+                    pending.push((old, Some(value.clone()), None, Box::pin(redis.set(1, &key, value)) as Answer));
                 }
                 3..5 => {
                     model.put(&key, None);
-                    pending.push((old, None, None, Box::pin(redis.delete(&key))));
+                    pending.push((old, None, None, Box::pin(redis.delete(1, &key))));
                 }
                 _ => {
                     let ops = update_ops(OPS[random.random_range(0..OPS.len())]);
                     let (new, errors) = updated(old.as_ref(), &ops, MAX).unwrap();
                     model.put(&key, Some(new.clone()));
-                    pending.push((old, Some(new), errors, Box::pin(redis.update(&key, ops, MAX))));
+                    pending.push((old, Some(new), errors, Box::pin(redis.update(1, &key, ops, MAX))));
                 }
             }
         }
@@ -325,13 +325,9 @@ async fn random_calls_agree_with_a_model_bit_for_bit() {
         }
         let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for ((stream, group), items) in &model.groups {
-            let held = redis.list(&GroupKey::new(stream, group)).await.unwrap();
-            // The order of creation within one round is that of the calls, too: updates read first, but only one call per item is new.
-            let by_name = |items: &mut Vec<(String, Json)>| items.sort_by(|one, two| one.0.cmp(&two.0));
-            let (mut held, mut items) = (held.iter().map(|(name, json)| (name.as_str().to_owned(), json.clone())).collect(), items.clone());
-            by_name(&mut held);
-            by_name(&mut items);
-            assert_eq!(held, items, "{stream} {group}");
+            let held = redis.list(1, &GroupKey::new(stream, group)).await.unwrap();
+            let held: Vec<_> = held.iter().map(|(name, json)| (name.as_str().to_owned(), json.clone())).collect();
+            assert_eq!(&held, items, "{stream} {group}");
             expected.entry(stream.clone()).or_default().push(group.clone());
         }
         assert_eq!(all(&redis).await, expected.into_iter().collect::<Vec<_>>());
@@ -347,7 +343,7 @@ async fn what_is_too_much_is_refused_and_nothing_is_lost_of_the_rest() {
     options.max_calls = 10;
     let (redis, _feed) = Redis::connect(options).await.unwrap();
     let key = |n: usize| ItemKey::new("s", "g", &n.to_string());
-    let calls: Vec<_> = (0..30).map(|n| redis.set(&key(n), json("1"))).collect();
+    let calls: Vec<_> = (0..30).map(|n| redis.set(1, &key(n), json("1"))).collect();
     let mut stored = Vec::new();
     for (n, call) in calls.into_iter().enumerate() {
         match call.await {
@@ -356,6 +352,6 @@ async fn what_is_too_much_is_refused_and_nothing_is_lost_of_the_rest() {
         }
     }
     assert_eq!(stored, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
-    assert_eq!(names(&redis.list(&GroupKey::new("s", "g")).await.unwrap()), stored);
-    redis.set(&key(31), json("1")).await.unwrap();
+    assert_eq!(names(&redis.list(1, &GroupKey::new("s", "g")).await.unwrap()), stored);
+    redis.set(1, &key(31), json("1")).await.unwrap();
 }

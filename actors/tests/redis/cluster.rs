@@ -119,12 +119,12 @@ async fn a_cluster_does_what_one_node_does() {
     }
     let redis = &mirrors[0].redis;
     assert_eq!(redis.list_groups("nodes").await.unwrap().len(), 12);
-    let set = redis.set(&ItemKey::new("fresh", "g", "i"), json("1"));
+    let set = redis.set(1, &ItemKey::new("fresh", "g", "i"), json("1"));
     assert_eq!(redis.list_all().await.unwrap().len(), 2, "a list sees what was asked before it");
     set.await.unwrap();
     for group in groups() {
-        for (item, _) in redis.list(&group).await.unwrap() {
-            redis.delete(&ItemKey { group: group.clone(), item }).await.unwrap();
+        for (item, _) in redis.list(1, &group).await.unwrap() {
+            redis.delete(1, &ItemKey { group: group.clone(), item }).await.unwrap();
         }
     }
     assert_eq!(redis.list_all().await.unwrap().len(), 1);
@@ -225,13 +225,13 @@ async fn a_node_that_was_away_is_back_with_all_its_groups() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     for group in groups() {
         mirror.watch(&group).await;
-        redis.set(&ItemKey { group: group.clone(), item: "i".into() }, json("1")).await.unwrap();
+        redis.set(1, &ItemKey { group: group.clone(), item: "i".into() }, json("1")).await.unwrap();
     }
     cluster.nodes[1].restart();
     let deadline = Instant::now() + DEADLINE;
     for group in groups() {
         // While the node is away, or the cluster does not trust it yet, calls are refused.
-        while let Err(error) = redis.set(&ItemKey { group: group.clone(), item: "i".into() }, json("2")).await {
+        while let Err(error) = redis.set(1, &ItemKey { group: group.clone(), item: "i".into() }, json("2")).await {
             assert!(Instant::now() < deadline, "{error}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

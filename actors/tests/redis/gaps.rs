@@ -26,14 +26,14 @@ async fn a_gap_within_the_history_is_filled_exactly() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
-    redis.set(&key, json("0")).await.unwrap();
+    redis.set(1, &key, json("0")).await.unwrap();
     mirror.agrees(&key.group).await;
     deaf(&server, async {
         // Without a right to the channel nobody could write; so another user does.
         let mut options = server.options();
         options.url = other_user(&server);
         let (other, _feed) = Redis::connect(options).await.unwrap();
-        let calls: Vec<_> = (0..250).map(|n| other.set(&key, json(&n.to_string()))).collect();
+        let calls: Vec<_> = (0..250).map(|n| other.set(1, &key, json(&n.to_string()))).collect();
         for call in calls {
             call.await.unwrap();
         }
@@ -61,19 +61,19 @@ async fn a_gap_longer_than_the_history_ends_in_a_resync_that_counts() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
-    redis.set(&key, json("0")).await.unwrap();
+    redis.set(1, &key, json("0")).await.unwrap();
     mirror.agrees(&key.group).await;
     deaf(&server, async {
         options.url = other_user(&server);
         let (other, _feed) = Redis::connect(options).await.unwrap();
         for n in 0..1_000 {
-            other.set(&key, json(&n.to_string())).await.unwrap();
+            other.set(1, &key, json(&n.to_string())).await.unwrap();
         }
     })
     .await;
     mirror.agrees(&key.group).await;
     // And it goes on from there.
-    redis.set(&key, json("9")).await.unwrap();
+    redis.set(1, &key, json("9")).await.unwrap();
     mirror.agrees(&key.group).await;
     // The mirror may be ahead, by its snapshot.
     let comes_from = |mirror: &Mirror| {
@@ -97,7 +97,7 @@ async fn a_flushed_redis_begins_a_new_epoch_and_resyncs() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
-    redis.set(&key, json("1")).await.unwrap();
+    redis.set(1, &key, json("1")).await.unwrap();
     mirror.agrees(&key.group).await;
     let before = mirror.groups[&key.group].position.unwrap();
     redis::cmd("FLUSHALL").exec(&mut server.admin()).unwrap();
@@ -106,7 +106,7 @@ async fn a_flushed_redis_begins_a_new_epoch_and_resyncs() {
     assert_eq!(mirror.resyncs.len(), 1);
     assert_ne!(mirror.groups[&key.group].position.unwrap().epoch, before.epoch);
     assert!(mirror.groups[&key.group].items.is_empty());
-    redis.set(&key, json("2")).await.unwrap();
+    redis.set(1, &key, json("2")).await.unwrap();
     mirror.agrees(&key.group).await;
     assert_eq!(redis.list_groups("s").await.unwrap(), ["g".into()]);
 }
@@ -119,9 +119,9 @@ async fn a_change_right_after_a_flush_resyncs_too() {
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
     for n in 0..20 {
-        redis.set(&key, json("1")).await.unwrap();
+        redis.set(1, &key, json("1")).await.unwrap();
         redis::cmd("FLUSHALL").exec(&mut server.admin()).unwrap();
-        redis.set(&key, json(&n.to_string())).await.unwrap();
+        redis.set(1, &key, json(&n.to_string())).await.unwrap();
         assert_eq!(redis.list_groups("s").await.unwrap(), ["g".into()], "the index has lost it");
         mirror.agrees(&key.group).await;
     }
@@ -135,10 +135,10 @@ async fn a_redis_that_was_set_back_begins_a_new_epoch() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
-    redis.set(&key, json("1")).await.unwrap();
+    redis.set(1, &key, json("1")).await.unwrap();
     redis::cmd("SAVE").exec(&mut server.admin()).unwrap();
     for n in 0..5 {
-        redis.set(&key, json(&n.to_string())).await.unwrap();
+        redis.set(1, &key, json(&n.to_string())).await.unwrap();
     }
     mirror.agrees(&key.group).await;
     let before = mirror.groups[&key.group].position.unwrap();
@@ -149,7 +149,7 @@ async fn a_redis_that_was_set_back_begins_a_new_epoch() {
     let after = mirror.groups[&key.group].position.unwrap();
     assert_ne!(after.epoch, before.epoch);
     assert_eq!(mirror.groups[&key.group].items["i"], json("1"));
-    redis.set(&key, json("2")).await.unwrap();
+    redis.set(1, &key, json("2")).await.unwrap();
     mirror.agrees(&key.group).await;
 }
 
@@ -162,7 +162,7 @@ async fn a_reader_that_is_slow_gets_everything_or_a_resync() {
     let mut mirror = Mirror::new(redis.clone(), feed);
     let key = ItemKey::new("s", "g", "i");
     mirror.watch(&key.group).await;
-    let calls: Vec<_> = (0..3_000).map(|n| redis.set(&key, json(&n.to_string()))).collect();
+    let calls: Vec<_> = (0..3_000).map(|n| redis.set(1, &key, json(&n.to_string()))).collect();
     for call in calls {
         call.await.unwrap();
     }
@@ -183,8 +183,8 @@ async fn what_is_not_watched_any_more_does_not_come() {
     // Asked for again in the same breath.
     redis.unwatch(&two.group);
     redis.watch(&two.group).await.unwrap();
-    redis.set(&one, json("1")).await.unwrap();
-    redis.set(&two, json("2")).await.unwrap();
+    redis.set(1, &one, json("1")).await.unwrap();
+    redis.set(1, &two, json("2")).await.unwrap();
     let item = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap().unwrap();
     assert!(matches!(&item, FeedItem::Change(change) if change.group == two.group), "{item:?}");
     let position = redis.watch(&one.group).await.unwrap();

@@ -40,7 +40,7 @@ impl Mirror {
     async fn load(&mut self, group: &GroupKey) {
         // What a subscriber does: the state at a position, and then only what comes after.
         let snapshot = loop {
-            match self.redis.snapshot(group, true, &[]).await {
+            match self.redis.snapshot(0, group, true, &[]).await {
                 Ok(snapshot) => break snapshot,
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
             }
@@ -103,7 +103,7 @@ impl Mirror {
 
     /// The group is as the store has it, when all has come.
     pub(crate) async fn agrees(&mut self, group: &GroupKey) {
-        let snapshot = self.redis.snapshot(group, true, &[]).await.unwrap();
+        let snapshot = self.redis.snapshot(0, group, true, &[]).await.unwrap();
         self.reach(group, snapshot.position).await;
         let state = &self.groups[group];
         assert_eq!((state.position, state.timestamp), (Some(snapshot.position), snapshot.timestamp));

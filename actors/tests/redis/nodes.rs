@@ -26,20 +26,21 @@ pub(crate) async fn write(redis: Redis, name: &'static str, groups: Vec<GroupKey
     while Instant::now() < end {
         for _ in 0..32 {
             n += 1;
+            let by = n % 3;
             let group = groups[usize::try_from(n).unwrap() % groups.len()].clone();
             let key = ItemKey { group: group.clone(), item: format!("{name} {}", n % 10).as_str().into() };
             let answer: Answer = match n % 7 {
-                0 => Box::pin(redis.update(&key, update_ops(&format!(r#"[{{"type":"set","path":"","value":{n}}}]"#)), 100)),
-                _ => Box::pin(redis.set(&key, json(&n.to_string()))),
+                0 => Box::pin(redis.update(by, &key, update_ops(&format!(r#"[{{"type":"set","path":"","value":{n}}}]"#)), 100)),
+                _ => Box::pin(redis.set(by, &key, json(&n.to_string()))),
             };
             pending.push((key, n, answer));
             if n % 11 == 0 {
-                drop(redis.event(&group, None, "e", json(&n.to_string())));
+                drop(redis.event(by, &group, None, "e", json(&n.to_string())));
             }
             if n % 13 == 0 {
-                drop(redis.delete(&ItemKey { group, item: format!("{name} gone").as_str().into() }));
+                drop(redis.delete(by, &ItemKey { group, item: format!("{name} gone").as_str().into() }));
             } else if n % 13 == 1 {
-                drop(redis.set(&ItemKey { group, item: format!("{name} gone").as_str().into() }, json("1")));
+                drop(redis.set(by, &ItemKey { group, item: format!("{name} gone").as_str().into() }, json("1")));
             }
         }
         let mut refused = false;
@@ -70,7 +71,8 @@ pub(crate) async fn holds(redis: &Redis, tally: &Tally) {
     }
     assert!(!last.is_empty(), "nothing was stored");
     for (key, n) in last {
-        let held = redis.get(&key).await.unwrap().map(|json| String::from_utf8(json.as_bytes().to_vec()).unwrap().parse::<u64>().unwrap());
+        let held =
+            redis.get(1, &key).await.unwrap().map(|json| String::from_utf8(json.as_bytes().to_vec()).unwrap().parse::<u64>().unwrap());
         assert!(held.is_some_and(|held| held >= n), "{key:?} holds {held:?}, but {n} was acknowledged");
     }
 }

@@ -1,10 +1,15 @@
 //! The order of calls.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use weir_actors::adapter::redis::FeedItem;
 use weir_actors::ids::ItemKey;
 
 use crate::basics::{json, update_ops};
 use crate::mirror::Mirror;
-use crate::server::Server;
+use crate::server::{DEADLINE, Server};
 
 #[tokio::test]
 async fn calls_are_applied_in_the_order_in_which_they_are_made() {
@@ -15,7 +20,7 @@ async fn calls_are_applied_in_the_order_in_which_they_are_made() {
     mirror.watch(&key.group).await;
     let mut old = Vec::new();
     for n in 0..3_000 {
-        old.push(redis.set(&key, json(&n.to_string())));
+        old.push(redis.set(1, &key, json(&n.to_string())));
     }
     // In whatever order they are looked at.
     for (n, call) in old.into_iter().enumerate().rev() {
@@ -30,9 +35,9 @@ async fn calls_whose_futures_are_dropped_are_applied() {
     let (redis, _feed) = server.connect().await;
     let key = ItemKey::new("s", "g", "i");
     for n in 0..100 {
-        drop(redis.set(&key, json(&n.to_string())));
+        drop(redis.set(1, &key, json(&n.to_string())));
     }
-    assert_eq!(redis.get(&key).await.unwrap(), Some(json("99")));
+    assert_eq!(redis.get(1, &key).await.unwrap(), Some(json("99")));
 }
 
 #[tokio::test]
@@ -45,18 +50,78 @@ async fn updates_and_other_calls_of_an_item_keep_their_order_against_another_nod
     let own = ItemKey::new("s", "g", "own");
     let mut calls = Vec::new();
     for n in 0..400 {
-        calls.push(one.update(&counter, add(), 100));
-        calls.push(two.update(&counter, add(), 100));
-        drop(one.set(&own, json(&format!("[{n}]"))));
-        let appended = one.update(&own, update_ops(r#"[{"type":"append","path":"","value":"x"}]"#), 100);
-        let read = one.get(&own);
+        calls.push(one.update(1, &counter, add(), 100));
+        calls.push(two.update(1, &counter, add(), 100));
+        drop(one.set(1, &own, json(&format!("[{n}]"))));
+        let appended = one.update(1, &own, update_ops(r#"[{"type":"append","path":"","value":"x"}]"#), 100);
+        let read = one.get(1, &own);
         assert_eq!(appended.await.unwrap().new, Some(json(&format!("[{n},\"x\"]"))));
         assert_eq!(read.await.unwrap(), Some(json(&format!("[{n},\"x\"]"))));
     }
     for call in calls {
         call.await.unwrap();
     }
-    assert_eq!(one.get(&counter).await.unwrap(), Some(json("800")));
+    assert_eq!(one.get(1, &counter).await.unwrap(), Some(json("800")));
+}
+
+/// How often the script was run.
+fn runs(server: &Server) -> u64 {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut server.admin()).unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0,");
+    line.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_a_caller_does_is_seen_in_its_order_although_its_updates_lose() {
+    const ROUNDS: u64 = 100;
+    let server = Server::start(&[]);
+    let (redis, mut feed) = server.connect().await;
+    let [x, y] = ["x", "y"].map(|item| ItemKey::new("s", "g", item));
+    redis.watch(&x.group).await.unwrap();
+    let before = runs(&server);
+    let stop = Arc::new(AtomicBool::new(false));
+    // Somebody else, who tells nobody.
+    let (stopped, mut admin) = (stop.clone(), server.admin());
+    let busy = std::thread::spawn(move || {
+        for n in 0.. {
+            if stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            redis::cmd("HSET").arg("stream:s:g").arg("x").arg(n).exec(&mut admin).unwrap();
+            // An update must win now and then.
+            std::thread::sleep(Duration::from_micros(rand::random_range(0..200)));
+        }
+    });
+    let add = || update_ops(r#"[{"type":"increment","path":"","by":1}]"#);
+    let deadline = Instant::now() + DEADLINE;
+    for n in 0..ROUNDS {
+        assert!(Instant::now() < deadline);
+        let set = json(&n.to_string());
+        let updated = redis.update(7, &x, add(), 100);
+        drop(redis.set(7, &y, set.clone()));
+        let own = redis.get(7, &y);
+        drop(redis.event(7, &x.group, Some("z".into()), "of an item", set.clone()));
+        drop(redis.update(7, &y, add(), 100));
+        drop(redis.event(7, &x.group, None, "of the group", set.clone()));
+        let last = redis.delete(7, &y);
+        updated.await.unwrap();
+        assert_eq!(own.await.unwrap(), Some(set));
+        last.await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    busy.join().unwrap();
+    let lost = runs(&server) - before - ROUNDS * 6;
+    assert!(lost > ROUNDS / 10, "updates lost {lost} times");
+    let mut seen = Vec::new();
+    while seen.len() < usize::try_from(ROUNDS * 6).unwrap() {
+        let Some(FeedItem::Change(change)) = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap() else { panic!() };
+        let item = change.item.map(|item| item.as_str().to_owned()).unwrap_or_default();
+        seen.push(format!("{item} {}", change.body.kind().as_str()));
+    }
+    for round in seen.chunks(6) {
+        assert!(round[0].starts_with("x "), "{seen:?}");
+        assert_eq!(round[1..], ["y create", "z event", "y update", " event", "y delete"], "{seen:?}");
+    }
 }
 
 #[tokio::test]
@@ -69,10 +134,10 @@ async fn what_is_said_to_a_group_comes_after_the_updates_before_it() {
     let add = || update_ops(r#"[{"type":"increment","path":"","by":1}]"#);
     let mut calls = Vec::new();
     for _ in 0..50 {
-        calls.push(redis.update(&key, add(), 100));
-        calls.push(redis.update(&key, add(), 100));
-        drop(redis.event(&key.group, None, "done", json("1")));
-        drop(redis.snapshot(&key.group, true, &[]));
+        calls.push(redis.update(1, &key, add(), 100));
+        calls.push(redis.update(1, &key, add(), 100));
+        drop(redis.event(1, &key.group, None, "done", json("1")));
+        drop(redis.snapshot(1, &key.group, true, &[]));
     }
     for call in calls {
         call.await.unwrap();
@@ -95,9 +160,9 @@ async fn a_forgotten_script_costs_no_call_and_no_order() {
     let add = || update_ops(r#"[{"type":"append","path":"","value":"x"}]"#);
     for _ in 0..10 {
         redis::cmd("SCRIPT").arg("FLUSH").exec(&mut admin).unwrap();
-        let calls: Vec<_> = (0..500).map(|n| (n, redis.set(&key, json(&n.to_string())))).collect();
-        let updated = redis.update(&ItemKey { item: "j".into(), ..key.clone() }, add(), 1_000);
-        let snapshot = redis.snapshot(&key.group, true, &[]);
+        let calls: Vec<_> = (0..500).map(|n| (n, redis.set(1, &key, json(&n.to_string())))).collect();
+        let updated = redis.update(1, &ItemKey { item: "j".into(), ..key.clone() }, add(), 1_000);
+        let snapshot = redis.snapshot(1, &key.group, true, &[]);
         for (n, call) in calls {
             let applied = call.await.unwrap();
             if n > 0 {

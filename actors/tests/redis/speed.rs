@@ -35,7 +35,7 @@ async fn run(in_flight: usize, watched: bool) {
         if pending.len() >= in_flight {
             pending.pop_front().unwrap().await.unwrap();
         }
-        pending.push_back(Box::pin(redis.set(&keys[usize::try_from(n).unwrap() % keys.len()], value.clone())));
+        pending.push_back(Box::pin(redis.set(1, &keys[usize::try_from(n).unwrap() % keys.len()], value.clone())));
     }
     for answer in pending {
         answer.await.unwrap();

@@ -24,7 +24,7 @@ pub(crate) async fn expect(feed: &mut Feed, expected: &HashMap<String, u64>) {
 
 pub(crate) async fn present_and_future_groups((one, mut feed): (Redis, Feed), two: &Redis) {
     for group in ["old 1", "old 2"] {
-        one.set(&ItemKey::new("s", group, "i"), json("1")).await.unwrap();
+        one.set(1, &ItemKey::new("s", group, "i"), json("1")).await.unwrap();
     }
     one.watch_stream("s").await.unwrap();
     let mut expected = HashMap::new();
@@ -32,10 +32,10 @@ pub(crate) async fn present_and_future_groups((one, mut feed): (Redis, Feed), tw
     for redis in [&one, two] {
         for group in ["old 1", "old 2", "new 1", "new:2", "new 3"] {
             for n in 0..200 {
-                calls.push(redis.set(&ItemKey::new("s", group, "i"), json(&n.to_string())));
+                calls.push(redis.set(1, &ItemKey::new("s", group, "i"), json(&n.to_string())));
                 *expected.entry(group.to_owned()).or_default() += 1;
             }
-            drop(redis.set(&ItemKey::new("t", group, "i"), json("1")));
+            drop(redis.set(1, &ItemKey::new("t", group, "i"), json("1")));
         }
     }
     for call in calls {
@@ -45,9 +45,9 @@ pub(crate) async fn present_and_future_groups((one, mut feed): (Redis, Feed), tw
     one.unwatch_stream("s");
     // In order behind the request to leave.
     one.watch_stream("other").await.unwrap();
-    two.set(&ItemKey::new("s", "old 1", "i"), json("1")).await.unwrap();
-    two.set(&ItemKey::new("s", "newer", "i"), json("1")).await.unwrap();
-    two.set(&ItemKey::new("other", "g", "i"), json("1")).await.unwrap();
+    two.set(1, &ItemKey::new("s", "old 1", "i"), json("1")).await.unwrap();
+    two.set(1, &ItemKey::new("s", "newer", "i"), json("1")).await.unwrap();
+    two.set(1, &ItemKey::new("other", "g", "i"), json("1")).await.unwrap();
     expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
 }
 
@@ -71,7 +71,7 @@ async fn groups_born_while_nobody_listens_are_read_from_the_first_change() {
         for n in 0..50 {
             let group = format!("{round} {}", n % 5);
             *expected.entry(group.clone()).or_default() += 1;
-            calls.push(two.set(&ItemKey::new("s", &group, "i"), json("1")));
+            calls.push(two.set(1, &ItemKey::new("s", &group, "i"), json("1")));
         }
         for call in calls {
             call.await.unwrap();
@@ -87,11 +87,11 @@ async fn a_group_that_is_watched_twice_comes_once() {
     let key = ItemKey::new("s", "g", "i");
     redis.watch(&key.group).await.unwrap();
     redis.watch_stream("s").await.unwrap();
-    redis.set(&key, json("1")).await.unwrap();
+    redis.set(1, &key, json("1")).await.unwrap();
     expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
     redis.unwatch(&key.group);
     redis.watch_stream("s").await.unwrap();
-    redis.set(&key, json("2")).await.unwrap();
+    redis.set(1, &key, json("2")).await.unwrap();
     expect(&mut feed, &HashMap::from([("g".to_owned(), 1)])).await;
 }
 
@@ -100,8 +100,8 @@ async fn the_index_forgets_groups_that_are_long_gone() {
     let server = Server::start(&[]);
     let mut admin = server.admin();
     let (other, _feed) = server.connect().await;
-    other.set(&ItemKey::new("s", "full", "i"), json("1")).await.unwrap();
-    other.event(&GroupKey::new("s", "numbered"), None, "e", json("1")).await.unwrap();
+    other.set(1, &ItemKey::new("s", "full", "i"), json("1")).await.unwrap();
+    other.event(1, &GroupKey::new("s", "numbered"), None, "e", json("1")).await.unwrap();
     let groups = |stream: &str| format!("weir:{{index}}:groups:{stream}");
     for (stream, group) in [("s", "full"), ("s", "numbered"), ("s", "gone"), ("gone", "gone")] {
         redis::cmd("ZADD").arg(groups(stream)).arg(1).arg(group).exec(&mut admin).unwrap();

@@ -51,9 +51,10 @@ pub use self::options::RedisOptions;
 
 /// A handle on one Redis, or one Cluster. Its clones share the connections and the order of calls.
 ///
-/// A method hands its call over before it returns; the future only waits for the answer. So calls for a group are applied in the order in
-/// which they were made, whatever becomes of the futures. One exception: a call for another item may overtake an update, which reads first and
-/// may have to try again. What concerns the whole group (lists, snapshots, events without an item) does not.
+/// A method hands its call over before it returns; the future only waits for the answer. The first parameter of a call, `by`, says who calls:
+/// the calls of one number for a group are carried out in the order in which they were made, reads included, whatever becomes of the futures.
+/// So are the calls for one item, whoever makes them. Calls of others for other items may overtake an update, which reads first and may have
+/// to try again; but what concerns the whole group (lists, snapshots, events without an item) comes after all that was called before it.
 #[derive(Debug, Clone)]
 pub struct Redis {
     line: Line,
@@ -85,17 +86,17 @@ impl Redis {
     ///
     /// # Errors
     /// Where nothing was stored, and by [`AdapterError::Unknown`] where it is not known whether it was.
-    pub fn set(&self, key: &ItemKey, data: Json) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
+    pub fn set(&self, by: u64, key: &ItemKey, data: Json) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
         let size = data.as_bytes().len();
-        self.write(&key.group, Some(key.item.clone()), Share::Item, Task::Set(data), size)
+        self.write(by, &key.group, Some(key.item.clone()), Share::Item, Task::Set(data), size)
     }
 
     /// Removes an item. Where there is none, nothing changes.
     ///
     /// # Errors
     /// As for [`set`](Self::set).
-    pub fn delete(&self, key: &ItemKey) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
-        self.write(&key.group, Some(key.item.clone()), Share::Item, Task::Delete, 0)
+    pub fn delete(&self, by: u64, key: &ItemKey) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
+        self.write(by, &key.group, Some(key.item.clone()), Share::Item, Task::Delete, 0)
     }
 
     /// Applies operations to an item, with exactly the results of the other backends.
@@ -104,13 +105,14 @@ impl Redis {
     /// As for [`set`](Self::set); also where the value would pass a limit, or other nodes change the item all the time.
     pub fn update(
         &self,
+        by: u64,
         key: &ItemKey,
         ops: Vec<UpdateOp>,
         max_value_bytes: usize,
     ) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
         let update = Update { ops, max_value_bytes, base: None, made: None, attempts: 0 };
         // The size is known when the value is; the operations have passed a limit of their own.
-        self.write(&key.group, Some(key.item.clone()), Share::Update, Task::Update(update), 0)
+        self.write(by, &key.group, Some(key.item.clone()), Share::Update, Task::Update(update), 0)
     }
 
     /// Sends a custom event: it gets a number and a time, and nothing is stored.
@@ -119,28 +121,29 @@ impl Redis {
     /// As for [`set`](Self::set).
     pub fn event(
         &self,
+        by: u64,
         group: &GroupKey,
         item: Option<Name>,
         name: &str,
         data: Json,
     ) -> impl Future<Output = Result<(), AdapterError>> + use<> {
-        self.record(group, item, &Body::Event { name: name.into(), data })
+        self.record(by, group, item, &Body::Event { name: name.into(), data })
     }
 
     /// Numbers and publishes a change of an item that is stored elsewhere.
     ///
     /// # Errors
     /// As for [`set`](Self::set).
-    pub fn touch(&self, key: &ItemKey, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
-        self.record(&key.group, Some(key.item.clone()), body)
+    pub fn touch(&self, by: u64, key: &ItemKey, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+        self.record(by, &key.group, Some(key.item.clone()), body)
     }
 
-    fn record(&self, group: &GroupKey, item: Option<Name>, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+    fn record(&self, by: u64, group: &GroupKey, item: Option<Name>, body: &Body) -> impl Future<Output = Result<(), AdapterError>> + use<> {
         let parts = message::parts(body);
         let size = parts.first.len() + parts.second.len();
         // What is said to the whole group comes after all that was done in it.
         let share = if item.is_some() { Share::Item } else { Share::Group };
-        let written = self.write(group, item, share, Task::Record(parts), size);
+        let written = self.write(by, group, item, share, Task::Record(parts), size);
         async move { written.await.map(drop) }
     }
 
@@ -148,9 +151,9 @@ impl Redis {
     ///
     /// # Errors
     /// Where Redis is away or busy, or the item holds what is no JSON.
-    pub fn get(&self, key: &ItemKey) -> impl Future<Output = Result<Option<Json>, AdapterError>> + use<> {
+    pub fn get(&self, by: u64, key: &ItemKey) -> impl Future<Output = Result<Option<Json>, AdapterError>> + use<> {
         let group = key.group.clone();
-        let replies = self.read(&group, Some(key.item.clone()), Share::Item, read::get, Vec::new());
+        let replies = self.read(by, &group, Some(key.item.clone()), Share::Item, read::get, Vec::new());
         async move { read::value(replies.await?.pop(), &group) }
     }
 
@@ -158,9 +161,9 @@ impl Redis {
     ///
     /// # Errors
     /// Where Redis is away or busy.
-    pub fn list(&self, group: &GroupKey) -> impl Future<Output = Result<Items, AdapterError>> + use<> {
+    pub fn list(&self, by: u64, group: &GroupKey) -> impl Future<Output = Result<Items, AdapterError>> + use<> {
         let group = group.clone();
-        let replies = self.read(&group, None, Share::Group, read::list, Vec::new());
+        let replies = self.read(by, &group, None, Share::Group, read::list, Vec::new());
         async move {
             let mut replies = replies.await?.into_iter();
             read::items(replies.next(), replies.next(), &group)
@@ -171,10 +174,16 @@ impl Redis {
     ///
     /// # Errors
     /// Where Redis is away or busy, or an item that is asked for by name holds what is no JSON.
-    pub fn snapshot(&self, group: &GroupKey, whole: bool, items: &[Name]) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
+    pub fn snapshot(
+        &self,
+        by: u64,
+        group: &GroupKey,
+        whole: bool,
+        items: &[Name],
+    ) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
         let (group, items) = (group.clone(), items.to_vec());
         let names = items.iter().map(|item| item.as_str().to_owned()).collect();
-        let replies = self.read(&group, None, Share::Group, if whole { read::all } else { read::some }, names);
+        let replies = self.read(by, &group, None, Share::Group, if whole { read::all } else { read::some }, names);
         async move { read::snapshot(replies.await?, &group, whole, &items) }
     }
 
@@ -257,13 +266,14 @@ impl Redis {
 
     fn write(
         &self,
+        by: u64,
         group: &GroupKey,
         item: Option<Name>,
         share: Share,
         task: Task,
         size: usize,
     ) -> impl Future<Output = Result<Applied, AdapterError>> + use<> {
-        let answer = self.submit(group, item, share, task, size);
+        let answer = self.submit(by, group, item, share, task, size);
         async move {
             match answer?.await.map_err(|_gone| closed())?? {
                 Answer::Applied(applied) => Ok(applied),
@@ -274,18 +284,20 @@ impl Redis {
 
     fn read(
         &self,
+        by: u64,
         group: &GroupKey,
         item: Option<Name>,
         share: Share,
         build: fn(&Request<'_>) -> call::Batch,
         args: Vec<String>,
     ) -> impl Future<Output = Result<Vec<Value>, AdapterError>> + use<> {
-        let answer = self.submit(group, item, share, Task::Read(build, args), 0);
+        let answer = self.submit(by, group, item, share, Task::Read(build, args), 0);
         async move { replies(answer?).await }
     }
 
     fn submit(
         &self,
+        by: u64,
         group: &GroupKey,
         item: Option<Name>,
         share: Share,
@@ -294,7 +306,7 @@ impl Redis {
     ) -> Result<oneshot::Receiver<Result<Answer, AdapterError>>, AdapterError> {
         let permit = Permit::take(&self.load, size, self.max_calls, self.max_bytes).ok_or_else(overloaded)?;
         let (call, answer) = new_call(group.clone(), keys::slot(&keys::items(group)), task, Some(permit));
-        self.line.commands.send(Command::Call { group: group.clone(), item, share, call }).map_err(|_gone| closed())?;
+        self.line.commands.send(Command::Call { by, group: group.clone(), item, share, call }).map_err(|_gone| closed())?;
         Ok(answer)
     }
 

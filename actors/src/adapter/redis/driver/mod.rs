@@ -44,7 +44,7 @@ const KNOWN_GROUPS: usize = 100_000;
 #[derive(Debug)]
 pub(super) enum Command {
     /// In its turn among the calls of a group.
-    Call { group: GroupKey, item: Option<Name>, share: Share, call: Call },
+    Call { by: u64, group: GroupKey, item: Option<Name>, share: Share, call: Call },
     /// When all calls before it were sent.
     Wide(Call),
     /// At once.
@@ -174,8 +174,8 @@ impl Driver {
         self.made += 1;
         let n = self.made;
         match command {
-            Command::Call { group, item, share, call } => {
-                if let Some(turn) = self.order.admit(Turn { n, group, item, share, holds: false, what: call }) {
+            Command::Call { by, group, item, share, call } => {
+                if let Some(turn) = self.order.admit(Turn { n, by, group, item, share, what: call }) {
                     self.send(turn);
                 }
             }
@@ -265,7 +265,7 @@ impl Driver {
 
     /// A call is done; what may go now.
     fn finish(&mut self, turn: Turn<Call>, result: Result<Answer, AdapterError>) -> Vec<Turn<Call>> {
-        let Turn { n, group, item, holds, what: mut call, .. } = turn;
+        let Turn { n, by, group, item, share, what: mut call } = turn;
         if result.is_ok() && call.enters_index() {
             if self.known.len() >= KNOWN_GROUPS {
                 self.known.clear();
@@ -273,14 +273,14 @@ impl Driver {
             self.known.insert(group.clone(), Instant::now());
         }
         let mut held = match &result {
-            Ok(Answer::Applied(applied)) if holds => Some(applied.new.clone()),
+            Ok(Answer::Applied(applied)) if share == Share::Update => Some(applied.new.clone()),
             _ => None,
         };
         if let Some(reply) = call.reply.take() {
             // A caller who went away needs no answer.
             let _ = reply.send(result);
         }
-        let mut go = self.order.done(n, &group, item.as_ref(), holds);
+        let mut go = self.order.done(n, by, &group, item.as_ref());
         // Updates that have waited for this one need not read what it has just written.
         for turn in go.iter_mut().filter(|turn| turn.item == item) {
             if let Some(held) = &held {
