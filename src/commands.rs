@@ -100,6 +100,7 @@ fn store_folder(config: &Config) -> anyhow::Result<&Path> {
     match &config.stream.adapter {
         AdapterConfig::File { path, .. } => Ok(path),
         AdapterConfig::InMemory => bail!("the configured adapter keeps items in memory; there is no store to work on"),
+        AdapterConfig::Redis(_) => bail!("the configured adapter keeps items in Redis; look after them there"),
         AdapterConfig::Functions(prefix) => bail!("the configured adapter is a worker's, {prefix}; look after its items there"),
     }
 }

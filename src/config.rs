@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use error::ConfigError;
 use weir_actors::adapter::file::FileOptions;
+use weir_actors::adapter::redis::RedisOptions;
 use weir_actors::settings::{StreamSettings, WorkerSettings};
 
 /// Everything the server can be told. The default is what runs without a file.
@@ -70,12 +71,16 @@ pub(crate) enum AdapterConfig {
     },
     /// `modules::stream::adapters::KvStore` with `store_method: in_memory`: lost on restart.
     InMemory,
+    /// `modules::stream::adapters::RedisAdapter`: shared by all nodes.
+    Redis(RedisOptions),
     /// Any other path: the functions that begin with it, of a connected worker.
     Functions(String),
 }
 
 /// Where the file store is unless `file_path` says otherwise.
 const FILE_PATH: &str = "./data/streams";
+/// Where Redis is unless `redis_url` says otherwise.
+const REDIS_URL: &str = "redis://localhost:6379";
 
 impl Default for AdapterConfig {
     fn default() -> Self {

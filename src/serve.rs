@@ -9,7 +9,6 @@ use std::time::Duration;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
-use weir_actors::adapter::Adapter;
 use weir_actors::adapter::file::FileStore;
 use weir_actors::adapter::memory::Memory;
 use weir_actors::settings::Settings;
@@ -33,21 +32,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let workers = listen(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
     let streams = listen(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     let addresses = (workers.local_addr()?, streams.local_addr()?);
-    let (adapter, files): (Box<dyn Adapter>, _) = match &config.stream.adapter {
-        // The worker keeps the items; what is numbered here is lost with the process, and so is every subscriber.
-        AdapterConfig::InMemory | AdapterConfig::Functions(_) => (Box::new(Memory::new()), None),
-        AdapterConfig::File { path, options } => {
-            let store = FileStore::open(path, options.clone()).context("the file store (`adapter` of the stream module)")?;
-            let handle = store.handle();
-            (Box::new(store), Some((path.clone(), handle)))
-        }
-    };
-    let mut settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
-    if let AdapterConfig::Functions(prefix) = &config.stream.adapter {
-        settings.stream.adapter_functions = Some(prefix.clone());
-    }
-    let system = System::start(settings, adapter);
-    let control = files.and_then(|(path, handle)| Control::start(&path, handle, system.registry().clone()));
+    let (system, control) = start(&config).await?;
 
     let registry = system.registry().clone();
     let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
@@ -92,6 +77,30 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     }
 }
 
+/// Starts the system on the adapter of the configuration, and what serves the commands that look after its files.
+async fn start(config: &Config) -> anyhow::Result<(System, Option<Control>)> {
+    let mut settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
+    Ok(match &config.stream.adapter {
+        AdapterConfig::InMemory => (System::start(settings, Box::new(Memory::new())), None),
+        // The worker keeps the items; what is numbered here is lost with the process, and so is every subscriber.
+        AdapterConfig::Functions(prefix) => {
+            settings.stream.adapter_functions = Some(prefix.clone());
+            (System::start(settings, Box::new(Memory::new())), None)
+        }
+        AdapterConfig::File { path, options } => {
+            let store = FileStore::open(path, options.clone()).context("the file store (`adapter` of the stream module)")?;
+            let handle = store.handle();
+            let system = System::start(settings, Box::new(store));
+            let control = Control::start(path, handle, system.registry().clone());
+            (system, control)
+        }
+        AdapterConfig::Redis(options) => {
+            let system = System::start_on_redis(settings, options.clone()).await;
+            (system.context("the Redis store (`adapter` of the stream module)")?, None)
+        }
+    })
+}
+
 /// Ends the process while the store is being closed, which a disk that hangs may make long. Nothing is lost: it is in the log.
 fn end_at_once() -> ! {
     tracing::warn!("a second signal; ending at once");
@@ -129,6 +138,7 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     let store = match &config.stream.adapter {
         AdapterConfig::InMemory => "in memory; everything is gone when the server stops".to_owned(),
         AdapterConfig::File { path, .. } => path.display().to_string(),
+        AdapterConfig::Redis(options) => options.addresses(),
         AdapterConfig::Functions(prefix) => format!("functions {prefix}::… of a connected worker"),
     };
     let text =

@@ -8,7 +8,7 @@
 //!
 //! In layers; a file uses its own layer and those above it in this list.
 //!
-//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`settings`]
+//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`settings`], [`health`]
 //! - protocol without I/O: [`frame`], [`wire`], [`ops`]
 //! - storage: [`adapter`]
 //! - actors: [`store`], [`group`], [`session`], [`trigger`], [`functions`] (who serves what), [`auth`], [`guardian`]
@@ -23,6 +23,7 @@ pub mod frame;
 pub mod functions;
 pub mod group;
 pub mod guardian;
+pub mod health;
 pub mod ids;
 pub mod json;
 pub mod ops;

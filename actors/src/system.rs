@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix::{Actor, Arbiter, Context};
+use actix::{Actor, Addr, Arbiter, Context};
 
 use crate::adapter::Adapter;
+#[cfg(feature = "redis")]
+use crate::adapter::redis::{Redis, RedisError, RedisOptions};
 use crate::functions::Registry;
 use crate::guardian::{Failure, Guardian, Sentinel};
 use crate::settings::Settings;
 use crate::store::Store;
+#[cfg(feature = "redis")]
+use crate::store::relay::Relay;
 use crate::trigger::Triggers;
 
 /// A running system.
@@ -28,22 +32,39 @@ impl System {
     /// Starts the actors. Call it inside an actix system; the store and the dispatcher get arbiters, that is threads, of their own.
     #[must_use]
     pub fn start(settings: Settings, adapter: Box<dyn Adapter>) -> Self {
-        let registry = Registry::new(settings);
-        let closing = Arc::<AtomicBool>::default();
-        let (guardian, failure) = Guardian::new();
-        let guardian = guardian.start();
-        let (store, triggers) = (Arbiter::new(), Arbiter::new());
-        let dispatcher = {
-            let (registry, sentinel) = (registry.clone(), Sentinel::new("triggers", closing.clone(), guardian.clone().recipient()));
-            Triggers::start_in_arbiter(&triggers.handle(), move |_: &mut Context<Triggers>| Triggers::new(registry, sentinel))
+        let parts = Parts::start(settings, Arbiter::new());
+        let (registry, sentinel, news_to) = (parts.registry.clone(), parts.sentinel("store"), parts.dispatcher.clone().recipient());
+        let store =
+            Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| Store::new(registry, adapter, news_to, sentinel));
+        parts.running(store)
+    }
+
+    /// The same for one of several nodes that share a Redis. The connections to it live on the store's arbiter.
+    ///
+    /// # Errors
+    /// Where Redis is not reached within `connect_timeout`, or refuses us.
+    #[cfg(feature = "redis")]
+    pub async fn start_on_redis(settings: Settings, options: RedisOptions) -> Result<Self, RedisError> {
+        let arbiter = Arbiter::new();
+        let (sender, connected) = tokio::sync::oneshot::channel();
+        // Refused only by an arbiter that is gone; the channel tells then.
+        arbiter.spawn(async move { drop(sender.send(Redis::connect(options).await)) });
+        let connected = connected.await.unwrap_or_else(|_gone| Err(RedisError::Config("the thread of the store has ended".into())));
+        let (redis, feed) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                arbiter.stop();
+                return Err(error);
+            }
         };
-        let addr = {
-            let (registry, sentinel) = (registry.clone(), Sentinel::new("store", closing.clone(), guardian.recipient()));
-            let news_to = dispatcher.clone().recipient();
-            Store::start_in_arbiter(&store.handle(), move |_: &mut Context<Store>| Store::new(registry, adapter, news_to, sentinel))
-        };
-        registry.set_actors(addr, dispatcher);
-        Self { registry, store, triggers, failure, closing }
+        let parts = Parts::start(settings, arbiter);
+        parts.registry.health.set_link(redis.link());
+        let (registry, sentinel, news_to) = (parts.registry.clone(), parts.sentinel("store"), parts.dispatcher.clone().recipient());
+        let store =
+            Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| Store::shared(registry, redis, news_to, sentinel));
+        let (relayed, sentinel) = (store.clone(), parts.sentinel("relay"));
+        Relay::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Relay>| Relay::new(relayed, feed, sentinel));
+        Ok(parts.running(store))
     }
 
     /// What sessions need.
@@ -77,5 +98,40 @@ impl System {
                 tracing::error!(actor, "the thread of an actor has panicked while it closed");
             }
         }
+    }
+}
+
+/// A system without its store.
+struct Parts {
+    registry: Arc<Registry>,
+    dispatcher: Addr<Triggers>,
+    store: Arbiter,
+    triggers: Arbiter,
+    guardian: Addr<Guardian>,
+    failure: Failure,
+    closing: Arc<AtomicBool>,
+}
+
+impl Parts {
+    fn start(settings: Settings, store: Arbiter) -> Self {
+        let registry = Registry::new(settings);
+        let closing = Arc::<AtomicBool>::default();
+        let (guardian, failure) = Guardian::new();
+        let guardian = guardian.start();
+        let triggers = Arbiter::new();
+        let dispatcher = {
+            let (registry, sentinel) = (registry.clone(), Sentinel::new("triggers", closing.clone(), guardian.clone().recipient()));
+            Triggers::start_in_arbiter(&triggers.handle(), move |_: &mut Context<Triggers>| Triggers::new(registry, sentinel))
+        };
+        Self { registry, dispatcher, store, triggers, guardian, failure, closing }
+    }
+
+    fn sentinel(&self, actor: &'static str) -> Sentinel {
+        Sentinel::new(actor, self.closing.clone(), self.guardian.clone().recipient())
+    }
+
+    fn running(self, store: Addr<Store>) -> System {
+        self.registry.set_actors(store, self.dispatcher);
+        System { registry: self.registry, store: self.store, triggers: self.triggers, failure: self.failure, closing: self.closing }
     }
 }

@@ -12,6 +12,7 @@ use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::{StreamExt, future};
 use parking_lot::RwLock;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::auth::{AuthInput, authorize};
@@ -28,10 +29,14 @@ use crate::session::worker::WorkerSession;
 use crate::session::{Chunk, Permit};
 use crate::settings::AuthRefusal;
 
-/// Serves the stream port on every path. Call it once per HTTP worker thread; what it sets up is that thread's own.
+/// Serves the stream port: health checks, and WebSockets on every other path. Call it once per HTTP worker thread; what it sets up is that
+/// thread's own.
 pub fn stream_port(registry: &Arc<Registry>, connections: &Arc<AtomicUsize>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let (local, connections) = (Local::new(registry.clone()), connections.clone());
     move |config| {
+        let registry = local.registry.clone();
+        config.route("/health/live", web::get().to(|| future::ready(HttpResponse::Ok().json(Ready::of(Vec::new())))));
+        config.route("/health/ready", web::get().to(move || future::ready(ready(&registry))));
         let handler = move |request: HttpRequest, payload: web::Payload| subscribe(local.clone(), connections.clone(), request, payload);
         config.default_service(web::to(handler));
     }
@@ -44,6 +49,27 @@ pub fn worker_port(registry: &Arc<Registry>) -> impl FnOnce(&mut web::ServiceCon
         let handler = move |request: HttpRequest, payload: web::Payload| future::ready(connect(&local, &request, payload));
         config.default_service(web::to(handler));
     }
+}
+
+/// The answer to a health check.
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    /// What does not work.
+    reasons: Vec<String>,
+}
+
+impl Ready {
+    fn of(reasons: Vec<String>) -> Self {
+        Self { ready: reasons.is_empty(), reasons }
+    }
+}
+
+/// 200 where everything works, and 503 where a load balancer should send clients to another node.
+fn ready(registry: &Registry) -> HttpResponse {
+    let ready = Ready::of(registry.not_ready());
+    let mut response = if ready.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(ready)
 }
 
 async fn subscribe(local: Rc<Local>, connections: Arc<AtomicUsize>, request: HttpRequest, payload: web::Payload) -> HttpResponse {

@@ -174,9 +174,11 @@ async fn run(steps: Vec<Step>, outbox_bytes: usize, deferring: bool) {
         match step {
             Step::Set(writer, which) => {
                 let data = Json::from_value(&json!({"id": format!("i{which}"), "writer": writer, "n": n}));
-                store.do_send(Submit { op: Op::Set { key: item(which), data }, reply: ReplyTo::Nobody });
+                store.do_send(Submit { op: Op::Set { key: item(which), data }, by: SocketId::NONE, reply: ReplyTo::Nobody });
             }
-            Step::Delete(which) => store.do_send(Submit { op: Op::Delete { key: item(which) }, reply: ReplyTo::Nobody }),
+            Step::Delete(which) => {
+                store.do_send(Submit { op: Op::Delete { key: item(which) }, by: SocketId::NONE, reply: ReplyTo::Nobody })
+            }
             Step::Join => subscribers.push(Subscriber::join(&local, &key, &nobody, outbox_bytes)),
             Step::Leave(which) if which < subscribers.len() => subscribers.swap_remove(which).leave(&local, &key),
             Step::Read(which) if which < subscribers.len() => subscribers[which].read(),
@@ -189,7 +191,7 @@ async fn run(steps: Vec<Step>, outbox_bytes: usize, deferring: bool) {
         }
     }
     let (sender, receiver) = oneshot::channel();
-    store.do_send(Submit { op: Op::List { group: key.clone() }, reply: ReplyTo::Once(sender) });
+    store.do_send(Submit { op: Op::List { group: key.clone() }, by: SocketId::NONE, reply: ReplyTo::Once(sender) });
     let Ok(Output::List(values)) = receiver.await.unwrap() else { panic!("the store did not answer") };
     let stored: BTreeMap<String, Value> =
         values.iter().map(|json| json.to_value().unwrap()).map(|value| (value["id"].as_str().unwrap().to_owned(), value)).collect();

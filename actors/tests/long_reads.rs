@@ -10,7 +10,7 @@ use weir_actors::adapter::memory::Memory;
 use weir_actors::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use weir_actors::error::{Outcome, Output};
 use weir_actors::functions::ReplyTo;
-use weir_actors::ids::{GroupKey, ItemKey, Name};
+use weir_actors::ids::{GroupKey, ItemKey, Name, SocketId};
 use weir_actors::json::Json;
 use weir_actors::settings::Settings;
 use weir_actors::store::Submit;
@@ -68,7 +68,7 @@ impl World {
 
     fn submit(&self, op: Op) -> oneshot::Receiver<Outcome> {
         let (sender, receiver) = oneshot::channel();
-        self.system.registry().store().unwrap().do_send(Submit { op, reply: ReplyTo::Once(sender) });
+        self.system.registry().store().unwrap().do_send(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(sender) });
         receiver
     }
 

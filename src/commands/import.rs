@@ -20,7 +20,7 @@ const BATCH: (u64, usize) = (1_000, 4 << 20);
 /// # Errors
 /// What is wrong with the file or the store; what was set before stays.
 pub(super) fn run(config: &Config, mut from: impl BufRead, import: &Import) -> anyhow::Result<u64> {
-    let AdapterConfig::File { path, options } = &config.stream.adapter else { bail!("the configured adapter keeps items in memory") };
+    let AdapterConfig::File { path, options } = &config.stream.adapter else { bail!("the configured adapter has no folder to write into") };
     let mut store = FileStore::open(path, options.clone())?;
     let mut parser = Parser::new(&config.stream.settings, import.rename.as_deref());
     let limit = parser.max_line_bytes() as u64 + 1;

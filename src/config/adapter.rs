@@ -6,7 +6,8 @@ use super::keys::{self, KvStore, StoreMethod};
 use super::modules::Reader;
 use super::source::Node;
 use super::wording::{hint, plain, quotable};
-use super::{AdapterConfig, FILE_PATH};
+use super::{AdapterConfig, FILE_PATH, REDIS_URL};
+use weir_actors::adapter::redis::RedisOptions;
 
 const KV_STORE: &str = "modules::stream::adapters::KvStore";
 const REDIS: &str = "modules::stream::adapters::RedisAdapter";
@@ -22,7 +23,8 @@ impl Reader<'_> {
         }
         let (class, entry) = self.class(node, at)?;
         let class_at = format!("{at}.class");
-        let not_yet = |what| ConfigError::NotYet { key: class_at.clone(), what, instead: "use modules::stream::adapters::KvStore" };
+        let not_yet =
+            |what| ConfigError::NotYet { key: class_at.clone(), what, instead: "use modules::stream::adapters::KvStore or RedisAdapter" };
         match class.as_str() {
             KV_STORE => {
                 let (mut store, own) = (KvStore::default(), self.config(entry, at)?);
@@ -33,7 +35,14 @@ impl Reader<'_> {
                 *adapter = self.kv_store(store, &|key| own.is_some_and(|own| own.contains_key(key)), &at);
                 Ok(())
             }
-            REDIS => Err(not_yet(REDIS)),
+            REDIS => {
+                let (mut options, own) = (RedisOptions::new(REDIS_URL), self.config(entry, at)?);
+                if let Some(own) = own {
+                    self.section(&mut options, own, &[keys::REDIS], &format!("{at}.config"))?;
+                }
+                *adapter = AdapterConfig::Redis(options);
+                Ok(())
+            }
             BRIDGE => Err(not_yet(BRIDGE)),
             functions if functions.contains("::") && !functions.starts_with("modules::") => {
                 let own = self.config(entry, at)?;
@@ -44,7 +53,7 @@ impl Reader<'_> {
                 Ok(())
             }
             other => {
-                let hint = hint(other, &[KV_STORE]);
+                let hint = hint(other, &[KV_STORE, REDIS]);
                 Err(ConfigError::UnknownClass { key: class_at, class: quotable(other), hint })
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::expand::Scalar;
 use super::{AdapterConfig, StreamConfig, WorkerConfig};
 use weir_actors::adapter::file::{FileOptions, Fsync};
+use weir_actors::adapter::redis::RedisOptions;
 use weir_actors::settings::{AuthRefusal, JoinFailure};
 
 /// A key of the section `S`.
@@ -23,6 +24,8 @@ pub(super) enum Slot<'a> {
     Port(&'a mut u16),
     Host(&'a mut String),
     Text(&'a mut Option<String>),
+    /// One that may hold a password, so that it is never shown.
+    Url(&'a mut String),
     /// A whole number of milliseconds up to a day.
     Millis(&'a mut Duration),
     /// A whole number of things, or of bytes.
@@ -83,6 +86,16 @@ pub(super) const KV_STORE: &[Key<KvStore>] = &[
     key("channel_size", |_| Slot::Ignored),
 ];
 
+/// Keys of the adapter `modules::stream::adapters::RedisAdapter`.
+pub(super) const REDIS: &[Key<RedisOptions>] = &[
+    key("redis_url", |s| Slot::Url(&mut s.url)),
+    key("connect_timeout_ms", |s| Slot::Millis(&mut s.connect_timeout)),
+    key("response_timeout_ms", |s| Slot::Millis(&mut s.response_timeout)),
+    key("history", |s| count(&mut s.history)),
+    key("history_age_ms", |s| Slot::Millis(&mut s.history_age)),
+    key("history_bytes", |s| bytes(&mut s.history_bytes)),
+];
+
 /// The `config` of a KvStore as written, before it becomes an [`AdapterConfig`].
 #[derive(Debug)]
 pub(super) struct KvStore {
@@ -136,6 +149,10 @@ impl Slot<'_> {
                 *field = Some(text.clone());
                 true
             }
+            (Self::Url(field), Scalar::Text(text)) if !text.trim().is_empty() => {
+                text.trim().clone_into(field);
+                true
+            }
             (Self::Millis(field), Scalar::Int(int)) => {
                 let ms = u64::try_from(*int).ok().filter(|ms| MILLIS.contains(ms));
                 ms.map(|ms| *field = Duration::from_millis(ms)).is_some()
@@ -165,6 +182,7 @@ impl Slot<'_> {
             Self::Port(_) => "a whole number from 0 to 65535".to_owned(),
             Self::Host(_) => "a host name or an address such as 127.0.0.1, without port or brackets".to_owned(),
             Self::Text(_) => "a text that is not empty".to_owned(),
+            Self::Url(_) => "an address such as redis://localhost:6379, or several parted by commas".to_owned(),
             Self::Millis(_) => format!("a whole number of milliseconds from {} to {}", MILLIS.start(), MILLIS.end()),
             Self::Number(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
@@ -190,6 +208,7 @@ impl Slot<'_> {
             Self::Fsync(Fsync::Always) => Some("always".to_owned()),
             Self::Fsync(Fsync::Never) => Some("never".to_owned()),
             Self::Fsync(Fsync::Every(period)) => Some(format!("{{ every_ms: {} }}", period.as_millis())),
+            Self::Url(url) => Some(if url.contains('@') { "…".to_owned() } else { (*url).clone() }),
             Self::Adapter(_) | Self::Ignored => None,
         }
     }

@@ -204,6 +204,24 @@ fn kv_store_keeps_items_in_files_unless_told_otherwise() {
 }
 
 #[test]
+fn redis_has_an_address_and_a_history() {
+    let AdapterConfig::Redis(options) = loaded(&adapter("RedisAdapter", "")).stream.adapter else { panic!() };
+    assert_eq!(options, RedisOptions::new("redis://localhost:6379"));
+    let AdapterConfig::Redis(options) =
+        loaded(&adapter("RedisAdapter", "redis_url: ' rediss://u:secret@a, b ', history: 7, history_age_ms: 5, connect_timeout_ms: 1"))
+            .stream
+            .adapter
+    else {
+        panic!()
+    };
+    assert_eq!((options.url.as_str(), options.history), ("rediss://u:secret@a, b", 7));
+    assert_eq!((options.history_age, options.connect_timeout), (Duration::from_millis(5), Duration::from_millis(1)));
+    assert!(!format!("{options:?}").contains("secret"));
+    assert!(refused(&adapter("RedisAdapter", "redis_uri: x")).contains("did you mean `redis_url`?"));
+    assert!(refused(&adapter("RedisAdapter", "history: 0")).contains("from 1 to"));
+}
+
+#[test]
 fn fsync_is_a_word_or_a_period() {
     for (text, fsync) in [
         ("always", Fsync::Always),

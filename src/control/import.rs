@@ -8,7 +8,7 @@ use tokio::sync::oneshot::{self, error::RecvError};
 use weir_actors::adapter::file::export::Parser;
 use weir_actors::error::{CallError, Outcome, Output};
 use weir_actors::functions::{Registry, ReplyTo};
-use weir_actors::ids::Name;
+use weir_actors::ids::{Name, SocketId};
 use weir_actors::store::Submit;
 use weir_actors::store::input::Op;
 
@@ -82,7 +82,7 @@ fn submit(registry: &Registry, op: Op) -> Result<oneshot::Receiver<Outcome>, Str
     let store = registry.store().ok_or("the server is not ready; try again")?;
     let (sender, receiver) = oneshot::channel();
     // Bounded by what is under way here.
-    store.do_send(Submit { op, reply: ReplyTo::Once(sender) });
+    store.do_send(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(sender) });
     Ok(receiver)
 }
 

@@ -9,6 +9,7 @@ mod disk;
 mod history;
 mod load;
 mod raw;
+mod redis_server;
 mod server;
 mod subscriber;
 mod worker;

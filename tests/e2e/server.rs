@@ -1,5 +1,6 @@
 //! One server per test: a process of the built binary, its configuration and log in a folder that goes with it.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::future::Future;
@@ -14,10 +15,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::redis_server::RedisServer;
+
 /// How long anything may take that must happen. Never waited out by a test that passes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 /// How often a condition is looked at that nobody announces.
-const POLL: Duration = Duration::from_millis(5);
+pub(crate) const POLL: Duration = Duration::from_millis(5);
 /// Lines of the log that a failed test shows.
 const LINES: usize = 150;
 
@@ -31,7 +34,12 @@ pub(crate) struct Server {
     streams: String,
     /// The test has ended the process itself.
     killed: bool,
+    /// Where it keeps its items, if the test did not say.
+    _redis: Option<RedisServer>,
 }
+
+/// Where servers keep their items whose test does not say: `redis`, or else the default.
+const ADAPTER: &str = "WEIR_E2E_ADAPTER";
 
 impl Server {
     /// A server with the default configuration.
@@ -64,6 +72,11 @@ impl Server {
 
     fn launch(mut stream: Value, worker: Value, environment: &[(&str, OsString)]) -> Result<Self, String> {
         let folder = TempDir::with_prefix("weir-e2e-").unwrap();
+        let shared = stream.get("adapter").is_none() && env::var(ADAPTER).is_ok_and(|adapter| adapter == "redis");
+        let redis = shared.then(|| RedisServer::start(&[]));
+        if let Some(redis) = &redis {
+            stream["adapter"] = redis.adapter();
+        }
         stream["host"] = json!("127.0.0.1");
         stream["port"] = json!(0);
         let mut config = json!({
@@ -89,7 +102,9 @@ impl Server {
             .unwrap();
         let stdout = process.stdout.take().unwrap();
         match announced(stdout) {
-            Some((stdout, workers, streams)) => Ok(Self { process, _stdout: stdout, folder, workers, streams, killed: false }),
+            Some((stdout, workers, streams)) => {
+                Ok(Self { process, _stdout: stdout, folder, workers, streams, killed: false, _redis: redis })
+            }
             None => {
                 let _ = process.kill();
                 let _ = process.wait();

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Millis;
 use crate::error::{self, CallError, Outcome, Output};
+use crate::health::Health;
 use crate::ids::SocketId;
 use crate::json::Json;
 use crate::settings::Settings;
@@ -190,6 +191,8 @@ pub struct Registry {
     pub triggers: RwLock<TriggerTable<Arc<Worker>>>,
     /// Connected workers by id.
     pub workers: RwLock<HashMap<String, Arc<Worker>>>,
+    /// Whether the actors can do their work.
+    pub health: Health,
     /// Streams with an override, so that the store looks into the table only where there is one.
     overridden: AtomicUsize,
     actors: OnceLock<Actors>,
@@ -216,6 +219,7 @@ impl Registry {
             functions: RwLock::default(),
             triggers: RwLock::default(),
             workers: RwLock::default(),
+            health: Health::default(),
             overridden: AtomicUsize::new(0),
             actors: OnceLock::new(),
         })
@@ -246,6 +250,24 @@ impl Registry {
         let all = own.and(Overrides::ADAPTER);
         let updates = self.functions.read().get(&Override::Update.adapter_id(adapter)).is_some();
         if updates { all.with(Override::Update) } else { all }
+    }
+
+    /// What keeps the system from doing its work, in words; empty where nothing does.
+    #[must_use]
+    pub fn not_ready(&self) -> Vec<String> {
+        let mut troubles = self.health.troubles();
+        if self.store().is_none() {
+            troubles.push("the store is starting".to_owned());
+        }
+        if let Some(adapter) = &self.settings.stream.adapter_functions {
+            let functions = self.functions.read();
+            let missing: Vec<_> =
+                Overrides::ADAPTER.iter().map(|op| op.adapter_id(adapter)).filter(|id| functions.get(id).is_none()).collect();
+            if !missing.is_empty() {
+                troubles.push(format!("the adapter is not there: no connected worker serves {}", missing.join(", ")));
+            }
+        }
+        troubles
     }
 
     fn own_overrides(&self, stream: &str) -> Overrides {
@@ -333,7 +355,7 @@ impl Registry {
         } else if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
             let store = self.store().ok_or_else(|| stopped(function_id))?;
             let behind = |_| CallError::new(error::OVERLOADED, "the store is behind; call again later");
-            store.try_send(crate::store::Submit { op: op?, reply }).map_err(behind)?;
+            store.try_send(crate::store::Submit { op: op?, by: SocketId::NONE, reply }).map_err(behind)?;
         } else {
             self.invoke(Invoke { function_id: function_id.into(), data, trace: Trace::default(), reply, timeout });
         }

@@ -248,7 +248,7 @@ impl WorkerSession {
         let data = message.data.map_or("null", |raw| raw.get());
         if let Some(parsed) = input::parse(function_id, data.as_bytes(), &self.registry().settings) {
             match parsed {
-                Ok(op) => self.blocked.push_back(Blocked::Submit(Submit { op, reply })),
+                Ok(op) => self.blocked.push_back(Blocked::Submit(Submit { op, by: self.socket.id, reply })),
                 Err(error) => {
                     tracing::debug!(worker = %self.me.id, function = function_id, code = %error.code, %error, "call refused");
                     reply.send(Err(error));

@@ -118,10 +118,16 @@ impl Op {
         }
     }
 
+    /// Whether it lists more than one item.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        matches!(self, Self::List { .. } | Self::ListGroups { .. } | Self::ListAll)
+    }
+
     /// Whether it only reads.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        matches!(self, Self::Get { .. } | Self::List { .. } | Self::ListGroups { .. } | Self::ListAll)
+        matches!(self, Self::Get { .. }) || self.is_wide()
     }
 }
 

@@ -82,6 +82,12 @@ impl Interest {
         self.groups.contains_key(group)
     }
 
+    /// Whether that group actor watches `group`.
+    #[must_use]
+    pub fn has_link(&self, group: &GroupKey, id: LinkId) -> bool {
+        self.groups.get(group).is_some_and(|watched| watched.links.iter().any(|link| link.id == id))
+    }
+
     /// A group that is watched.
     pub fn get_mut(&mut self, group: &GroupKey) -> Option<&mut Watched> {
         self.groups.get_mut(group)

@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::adapter::{Adapter, AdapterError, Head, Read, Write};
+use crate::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::change::{Kind, Position, Snapshot};
 use crate::clock::{Clock, Millis};
 use crate::error::{CallError, Output};
@@ -146,20 +146,20 @@ impl Ledger {
             Op::Get { key } => Ok(self.get(&key).map_err(failed)?.map_or(Output::Absent, Output::Value)),
             Op::Set { key, data } => {
                 let old = self.get(&key).map_err(failed)?;
-                self.put(key, old.clone(), data.clone(), true).map_err(failed)?;
+                self.put(key, old.clone(), data.clone()).map_err(failed)?;
                 Ok(Output::Written { old, new: Some(data), errors: None })
             }
             Op::Delete { key } => {
                 let old = self.get(&key).map_err(failed)?;
                 if let Some(old) = old.clone() {
-                    self.remove(key, old, true).map_err(failed)?;
+                    self.remove(key, old).map_err(failed)?;
                 }
                 Ok(Output::Written { old, new: None, errors: None })
             }
             Op::Update { key, ops, .. } => {
                 let old = self.get(&key).map_err(failed)?;
                 let (new, errors) = updated(old.as_ref(), &ops, self.max_value_bytes)?;
-                self.put(key, old.clone(), new.clone(), true).map_err(failed)?;
+                self.put(key, old.clone(), new.clone()).map_err(failed)?;
                 Ok(Output::Written { old, new: Some(new), errors })
             }
             Op::Send { group, item, name, data } => {
@@ -178,9 +178,9 @@ impl Ledger {
     /// Where the backend cannot be read.
     pub fn list(&mut self, op: &Op) -> Result<Read<Output>, AdapterError> {
         Ok(match op {
-            Op::List { group } => self.adapter.list(group)?.map(|items| Output::List(items.into_iter().map(|(_, value)| value).collect())),
-            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str())?.map(|names| Output::Value(names_json(&names))),
-            _ => self.adapter.list_all()?.map(|streams| Output::Value(streams_json(&streams))),
+            Op::List { group } => self.adapter.list(group)?.map(list_output),
+            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str())?.map(groups_output),
+            _ => self.adapter.list_all()?.map(streams_output),
         })
     }
 
@@ -195,34 +195,28 @@ impl Ledger {
         }
     }
 
-    /// Records that an item was written; `stored` where the value is the adapter's to keep, and not a worker's.
-    ///
-    /// # Errors
-    /// Where the backend cannot be read; nothing is recorded then.
-    pub fn put(&mut self, key: ItemKey, old: Option<Json>, new: Json, stored: bool) -> Result<(), AdapterError> {
+    fn put(&mut self, key: ItemKey, old: Option<Json>, new: Json) -> Result<(), AdapterError> {
         self.record(&key.group, Some(key.item.clone()), Body::Written { old, new: new.clone() })?;
-        if stored {
-            self.pending_bytes += new.as_bytes().len();
-            self.overlay.insert(key.clone(), Some(new.clone()));
-            self.writes.push(Write::Put(key, new));
-        } else {
-            self.writes.push(Write::Touch(key.group));
-        }
+        self.pending_bytes += new.as_bytes().len();
+        self.overlay.insert(key.clone(), Some(new.clone()));
+        self.writes.push(Write::Put(key, new));
         Ok(())
     }
 
-    /// Records that an item was removed; `stored` as for [`put`](Self::put).
+    fn remove(&mut self, key: ItemKey, old: Json) -> Result<(), AdapterError> {
+        self.record(&key.group, Some(key.item.clone()), Body::Deleted { old })?;
+        self.overlay.insert(key.clone(), None);
+        self.writes.push(Write::Delete(key));
+        Ok(())
+    }
+
+    /// Records a change of an item that a worker has stored.
     ///
     /// # Errors
     /// Where the backend cannot be read; nothing is recorded then.
-    pub fn remove(&mut self, key: ItemKey, old: Json, stored: bool) -> Result<(), AdapterError> {
-        self.record(&key.group, Some(key.item.clone()), Body::Deleted { old })?;
-        if stored {
-            self.overlay.insert(key.clone(), None);
-            self.writes.push(Write::Delete(key));
-        } else {
-            self.writes.push(Write::Touch(key.group));
-        }
+    pub fn touch(&mut self, key: ItemKey, body: Body) -> Result<(), AdapterError> {
+        self.record(&key.group, Some(key.item), body)?;
+        self.writes.push(Write::Touch(key.group));
         Ok(())
     }
 
@@ -291,7 +285,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the backend cannot be read.
-    pub fn position(&mut self, group: &GroupKey) -> Result<(Position, Millis), AdapterError> {
+    fn position(&mut self, group: &GroupKey) -> Result<(Position, Millis), AdapterError> {
         let mut held = self.head(group)?;
         if !held.stamped {
             held.head.timestamp = held.head.timestamp.max(self.clock.now().saturating_sub(1));
@@ -350,12 +344,21 @@ pub fn updated(old: Option<&Json>, ops: &[ops::UpdateOp], max_value_bytes: usize
     Ok((new, errors))
 }
 
-fn names_json(names: &[Name]) -> Json {
-    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-    Json::of(&names).unwrap_or(Json::NULL)
+/// The result of `stream::list`.
+pub(super) fn list_output(items: Items) -> Output {
+    Output::List(items.into_iter().map(|(_, value)| value).collect())
 }
 
-fn streams_json(streams: &[(Name, Vec<Name>)]) -> Json {
+/// The result of `stream::list_groups`.
+#[expect(clippy::needless_pass_by_value, reason = "what follows a read takes its result")]
+pub(super) fn groups_output(names: Vec<Name>) -> Output {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    Output::Value(Json::of(&names).unwrap_or(Json::NULL))
+}
+
+/// The result of `stream::list_all`.
+#[expect(clippy::needless_pass_by_value, reason = "what follows a read takes its result")]
+pub(super) fn streams_output(streams: Streams) -> Output {
     #[derive(serde::Serialize)]
     struct Stream<'a> {
         id: &'a str,
@@ -368,5 +371,5 @@ fn streams_json(streams: &[(Name, Vec<Name>)]) -> Json {
     }
     let stream: Vec<_> =
         streams.iter().map(|(id, groups)| Stream { id: id.as_str(), groups: groups.iter().map(Name::as_str).collect() }).collect();
-    Json::of(&All { count: stream.len(), stream }).unwrap_or(Json::NULL)
+    Output::Value(Json::of(&All { count: stream.len(), stream }).unwrap_or(Json::NULL))
 }

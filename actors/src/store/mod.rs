@@ -7,6 +7,8 @@
 //!
 //! Calls are applied as they come and made permanent together: actix drains a mailbox completely before it runs what a handler has
 //! scheduled (0.13), so one `Flush` commits all that queued up behind the first call. Nothing is answered or published before that.
+//!
+//! With Redis the order is Redis's: calls go there as they come, and what they change comes back with the changes of all nodes ([`relay`]).
 
 pub mod input;
 pub mod interest;
@@ -14,39 +16,37 @@ pub mod lanes;
 pub mod ledger;
 mod overridden;
 pub mod overrides;
+mod own;
 pub(crate) mod publish;
 mod reader;
+#[cfg(feature = "redis")]
+pub mod relay;
+#[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
+mod shared;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 
 use crate::adapter::{Adapter, AdapterError, Read};
 use crate::change::Snapshot;
-use crate::error::{CallError, Outcome};
+use crate::error::{self, CallError};
 use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
 use crate::guardian::Sentinel;
-use crate::ids::{GroupKey, Name};
+use crate::ids::{GroupKey, Name, SocketId};
 use crate::trigger::News;
 use crate::trigger::table::Binding;
 use input::Op;
 use interest::{Interest, LinkId};
 use lanes::{Lane, Share, Ticket};
-use ledger::Ledger;
 use overridden::{Call, Done, Ended, Route};
-use reader::Readers;
+use own::Own;
+use shared::Shared;
 
 /// Messages that may wait for the store.
 pub const MAILBOX: usize = 4_096;
-/// Calls that are committed together at most.
-const BATCH: usize = 1_024;
-/// Bytes of values that are committed together, where one is not larger.
-const BATCH_BYTES: usize = 8 << 20;
-/// How often a store that does not commit says so in the log.
-const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// Call a stream function.
 #[derive(Message, Debug)]
@@ -54,6 +54,8 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 pub struct Submit {
     /// What to do.
     pub op: Op,
+    /// Whose calls keep their order; [`SocketId::NONE`] for all of this process together.
+    pub by: SocketId,
     /// Who waits for the result.
     pub reply: ReplyTo,
 }
@@ -117,16 +119,24 @@ struct Flush;
 #[rtype(result = "()")]
 struct SnapshotRead {
     request: TakeSnapshot,
-    snapshot: Result<Snapshot, CallError>,
+    snapshot: Result<Snapshot, AdapterError>,
+}
+
+/// Who stores and numbers.
+#[cfg_attr(not(feature = "redis"), expect(clippy::large_enum_variant, reason = "there is one"))]
+enum Keeper {
+    /// An adapter of this process.
+    Own(Own),
+    /// Redis, for several nodes.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "built without"))]
+    Shared(Shared),
 }
 
 /// See the [module](self).
 pub struct Store {
     registry: Arc<Registry>,
-    ledger: Ledger,
+    keeper: Keeper,
     interest: Interest,
-    /// Results that wait for the commit, each with the code for its failure.
-    batch: Vec<(ReplyTo, Outcome, &'static str)>,
     flush_due: bool,
     lanes: HashMap<GroupKey, Lane<Call, Ended>>,
     next_ticket: Ticket,
@@ -134,21 +144,21 @@ pub struct Store {
     news_to: Recipient<News>,
     retry_due: bool,
     lagging: Vec<(GroupKey, LinkId)>,
-    readers: Readers,
-    /// When the log was last told that commits fail, and how many have failed since.
-    failing: Option<(Instant, usize)>,
     _sentinel: Sentinel,
 }
 
 impl Store {
     /// A store on `adapter` that tells the trigger dispatcher at `news_to`.
     pub fn new(registry: Arc<Registry>, adapter: Box<dyn Adapter>, news_to: Recipient<News>, sentinel: Sentinel) -> Self {
-        let ledger = Ledger::new(adapter, registry.settings.stream.max_value_bytes);
+        let keeper = Keeper::Own(Own::new(adapter, registry.settings.stream.max_value_bytes));
+        Self::on(keeper, registry, news_to, sentinel)
+    }
+
+    fn on(keeper: Keeper, registry: Arc<Registry>, news_to: Recipient<News>, sentinel: Sentinel) -> Self {
         Self {
             registry,
-            ledger,
+            keeper,
             interest: Interest::default(),
-            batch: Vec::new(),
             flush_due: false,
             lanes: HashMap::new(),
             next_ticket: 0,
@@ -156,82 +166,96 @@ impl Store {
             news_to,
             retry_due: false,
             lagging: Vec::new(),
-            readers: Readers::default(),
-            failing: None,
             _sentinel: sentinel,
         }
     }
 
-    fn apply(&mut self, op: Op, reply: ReplyTo, ctx: &mut Context<Self>) {
-        let code = op.error_code();
-        if matches!(op, Op::List { .. } | Op::ListGroups { .. } | Op::ListAll) {
-            // It reads what is committed, so what this batch has written must be there first.
-            if self.ledger.is_behind(op.group()) {
-                self.flush(ctx);
-            }
-            let failed = move |error: AdapterError| CallError::new(code, error.to_string());
-            return match self.ledger.list(&op) {
-                Ok(Read::Deferred(read)) => self.readers.carry_out(read, move |output| match output {
-                    Ok(output) => reply.send(output.map_err(failed)),
-                    Err(busy) => reply.send(Err(busy)),
-                }),
-                Ok(Read::Done(output)) => self.answer(reply, Ok(output), code, ctx),
-                Err(error) => self.answer(reply, Err(failed(error)), code, ctx),
-            };
+    /// Has a call carried out by whoever keeps the items.
+    fn apply(&mut self, submit: Submit, ctx: &mut Context<Self>) {
+        if submit.op.is_wide() {
+            self.catch_up(submit.op.group(), ctx);
         }
-        let outcome = self.ledger.apply(op);
-        self.answer(reply, outcome, code, ctx);
+        match &mut self.keeper {
+            Keeper::Own(own) => own.apply(submit.op, submit.reply),
+            Keeper::Shared(shared) => shared.call(submit),
+        }
+        self.settle(ctx);
     }
 
-    /// Answers with the next commit; with `code` where that fails.
-    fn answer(&mut self, reply: ReplyTo, outcome: Outcome, code: &'static str, ctx: &mut Context<Self>) {
-        self.batch.push((reply, outcome, code));
-        if self.batch.len() >= BATCH || self.ledger.pending_bytes() >= BATCH_BYTES {
-            self.flush(ctx);
-        } else if !self.flush_due {
-            self.flush_due = true;
-            ctx.notify(Flush);
+    /// Sees to it that what waits for a commit gets one.
+    fn settle(&mut self, ctx: &mut Context<Self>) {
+        match &self.keeper {
+            Keeper::Own(own) if own.is_full() => self.flush(ctx),
+            Keeper::Own(own) if own.is_waited_for() && !self.flush_due => {
+                self.flush_due = true;
+                ctx.notify(Flush);
+            }
+            Keeper::Own(_) => {}
+            Keeper::Shared(shared) => shared.make_room(ctx),
         }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        let batch = std::mem::take(&mut self.batch);
-        let writes = !self.ledger.is_clean();
-        match self.ledger.commit() {
-            Ok(recorded) => {
-                if writes && let Some((_, batches)) = self.failing.take() {
-                    tracing::info!(batches, "the store commits again");
-                }
-                publish::deliver(batch.into_iter().map(|(reply, outcome, _)| (reply, outcome)));
+        match &mut self.keeper {
+            Keeper::Own(own) => {
+                let recorded = own.commit();
+                own.forget(&self.interest);
+                self.registry.health.set_store_fails(own.is_failing());
                 self.publish(recorded, ctx);
             }
-            Err(error) => {
-                self.complain(&error, batch.len());
-                // Reads fail with the rest: they may have seen what was not stored.
-                let failed = |code| CallError::new(code, format!("not stored: {error}"));
-                publish::deliver(batch.into_iter().map(|(reply, outcome, code)| (reply, outcome.and_then(|_| Err(failed(code))))));
-            }
+            Keeper::Shared(_) => {}
         }
-        self.ledger.forget(|group| self.interest.is_watched(group));
     }
 
-    /// Says that a commit has failed, at once and then now and again: on a full disk the log must not take what room there is.
-    fn complain(&mut self, error: &AdapterError, batch_len: usize) {
-        let (told, batches) = self.failing.map_or((None, 0), |(told, batches)| (Some(told), batches));
-        if told.is_some_and(|told| told.elapsed() < COMPLAINT) {
-            self.failing = told.map(|told| (told, batches + 1));
-            return;
-        }
-        tracing::error!(%error, batch_len, batches, "the store does not commit; nothing of this batch is stored or published");
-        self.failing = Some((Instant::now(), batches + 1));
-    }
-
-    /// Flushes if a read of `group` would miss something otherwise.
-    fn catch_up(&mut self, group: &GroupKey, ctx: &mut Context<Self>) {
-        if self.ledger.is_behind(Some(group)) {
+    /// Flushes if a read of `group`, or of everything, would miss something otherwise.
+    fn catch_up(&mut self, group: Option<&GroupKey>, ctx: &mut Context<Self>) {
+        let behind = match &self.keeper {
+            Keeper::Own(own) => own.is_behind(group),
+            Keeper::Shared(_) => false,
+        };
+        if behind {
             self.flush(ctx);
         }
     }
+
+    fn take_snapshot(&mut self, request: TakeSnapshot, ctx: &mut Context<Self>) {
+        self.catch_up(Some(&request.group), ctx);
+        let snapshot = match &mut self.keeper {
+            Keeper::Own(own) => match own.snapshot(&request.group, request.whole, &request.items) {
+                Ok(Read::Deferred(read)) if !request.urgent => {
+                    // It comes back here, so that the group gets it by the same way as the changes.
+                    let store = ctx.address();
+                    return own.readers().carry_out(read, move |snapshot| store.do_send(SnapshotRead { request, snapshot }));
+                }
+                read => read.and_then(Read::wait),
+            },
+            Keeper::Shared(shared) => {
+                let (read, store) = (shared.snapshot(&request, ctx.address()), ctx.address());
+                actix::spawn(async move { store.do_send(SnapshotRead { snapshot: read.await, request }) });
+                return;
+            }
+        };
+        self.snapshot_read(request, snapshot, ctx);
+    }
+
+    fn snapshot_read(&mut self, request: TakeSnapshot, snapshot: Result<Snapshot, AdapterError>, ctx: &mut Context<Self>) {
+        let Some((request, snapshot)) = self.in_turn(request, snapshot, ctx) else { return };
+        let snapshot = snapshot.map(Arc::new).map_err(|error| failure("STREAM_GET_GROUP_ERROR", &error));
+        self.send_snapshot(&request, snapshot);
+    }
+
+    fn send_snapshot(&mut self, request: &TakeSnapshot, result: Result<Arc<Snapshot>, CallError>) {
+        let feed = Feed::Snapshot { request: request.request, result };
+        if self.interest.send(&request.group, request.link, feed) && !self.lagging.contains(&(request.group.clone(), request.link)) {
+            self.lagging.push((request.group.clone(), request.link));
+        }
+    }
+}
+
+/// What a caller is told of a failure of the backend; `code` is that of the function.
+fn failure(code: &'static str, error: &AdapterError) -> CallError {
+    let code = if matches!(error, AdapterError::Overloaded(_)) { error::OVERLOADED } else { code };
+    CallError::new(code, error.to_string())
 }
 
 impl Actor for Store {
@@ -239,17 +263,19 @@ impl Actor for Store {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.begin(ctx);
     }
 }
 
 impl Handler<Submit> for Store {
     type Result = ();
 
-    fn handle(&mut self, Submit { op, reply }: Submit, ctx: &mut Self::Context) {
-        match overridden::route(self, &op, &reply) {
-            Route::Own => self.apply(op, reply, ctx),
-            Route::Call(with) => self.call_override(with, op, reply, ctx),
-            Route::Lane(group, share) => self.enqueue(&group, share, Call::Op(op, reply), ctx),
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
+        let Some(submit) = self.hold(submit) else { return };
+        match overridden::route(self, &submit) {
+            Route::Own => self.apply(submit, ctx),
+            Route::Call(with) => self.call_override(with, submit, ctx),
+            Route::Lane(group, share) => self.enqueue(&group, share, Call::Op(submit), ctx),
         }
     }
 }
@@ -285,6 +311,7 @@ impl Handler<Unwatch> for Store {
 
     fn handle(&mut self, message: Unwatch, _: &mut Self::Context) {
         self.interest.unwatch(&message.group, message.link);
+        self.leave(&message.group);
     }
 }
 
@@ -296,28 +323,15 @@ impl Handler<TakeSnapshot> for Store {
             let group = request.group.clone();
             return self.enqueue(&group, Share::Exclusive, Call::Snapshot(request), ctx);
         }
-        self.catch_up(&request.group, ctx);
-        let failed = |error: AdapterError| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string());
-        let snapshot = match self.ledger.snapshot(&request.group, request.whole, &request.items) {
-            Ok(Read::Deferred(read)) if !request.urgent => {
-                // It comes back here, so that the group gets it by the same way as the changes.
-                let store = ctx.address();
-                return self.readers.carry_out(read, move |snapshot| {
-                    let snapshot = snapshot.and_then(|snapshot| snapshot.map_err(failed));
-                    store.do_send(SnapshotRead { request, snapshot });
-                });
-            }
-            read => read.and_then(Read::wait).map_err(failed),
-        };
-        self.send_snapshot(&request, snapshot.map(Arc::new));
+        self.take_snapshot(request, ctx);
     }
 }
 
 impl Handler<SnapshotRead> for Store {
     type Result = ();
 
-    fn handle(&mut self, SnapshotRead { request, snapshot }: SnapshotRead, _: &mut Self::Context) {
-        self.send_snapshot(&request, snapshot.map(Arc::new));
+    fn handle(&mut self, SnapshotRead { request, snapshot }: SnapshotRead, ctx: &mut Self::Context) {
+        self.snapshot_read(request, snapshot, ctx);
     }
 }
 
@@ -335,6 +349,7 @@ impl Handler<Triggered> for Store {
             && let Some(stream) = &filter.stream
         {
             self.interest.trigger(stream.as_str(), comes);
+            self.follow(stream.as_str(), ctx);
         }
         self.news.push_back(News::Triggered(message));
         self.pass_on(ctx);

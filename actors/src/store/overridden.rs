@@ -1,22 +1,21 @@
 //! Calls to streams whose functions a worker has taken over, from the lane to the batch.
 
-use std::sync::Arc;
+use std::pin::Pin;
 
 use actix::{AsyncContext, Context, Message};
 use tokio::sync::oneshot;
 
 use super::input::Op;
 use super::lanes::{Lane, Share, Ticket};
-use super::ledger;
+use super::ledger::{self, Body};
 use super::overrides::{self, Answered};
-use super::{Store, TakeSnapshot};
+use super::{Keeper, Store, Submit, TakeSnapshot, failure};
 use crate::adapter::{AdapterError, Read};
 use crate::change::Snapshot;
-use crate::error::{self, CallError, Outcome, Output};
+use crate::error::{self, CallError, Output};
+use crate::functions::Registry;
 use crate::functions::table::{Override, Overrides};
-use crate::functions::{Registry, ReplyTo};
-use crate::group::Feed;
-use crate::ids::{GroupKey, ItemKey, Name};
+use crate::ids::{GroupKey, ItemKey, SocketId};
 use crate::json::Json;
 use crate::ops::UpdateOp;
 
@@ -25,16 +24,18 @@ const LANE: usize = 1_024;
 
 /// A call in a lane.
 pub(super) enum Call {
-    Op(Op, ReplyTo),
+    Op(Submit),
     Snapshot(TakeSnapshot),
 }
 
 /// How a call in a lane ended.
 pub(super) enum Ended {
-    Op(Op, ReplyTo, Result<Answered, CallError>),
+    Op(Submit, Result<Answered, CallError>),
     /// The call was no override's after all: it is applied when its turn comes.
-    Own(Op, ReplyTo),
-    Snapshot(TakeSnapshot, Result<Parts, CallError>),
+    Own(Submit),
+    Snapshot(TakeSnapshot, Result<Snapshot, CallError>),
+    /// The part of it that no worker keeps could not be read.
+    Unread(TakeSnapshot, AdapterError),
 }
 
 /// A call to an override has ended.
@@ -56,7 +57,7 @@ pub(super) enum Route {
 }
 
 /// Where a call has to go, by the overrides that are registered now.
-pub(super) fn route(store: &Store, op: &Op, reply: &ReplyTo) -> Route {
+pub(super) fn route(store: &Store, Submit { op, reply, .. }: &Submit) -> Route {
     let wide = match op {
         Op::ListGroups { stream } => Some((Override::ListGroups, stream.as_str())),
         Op::ListAll => Some((Override::ListAll, "")),
@@ -89,7 +90,8 @@ pub(super) fn route(store: &Store, op: &Op, reply: &ReplyTo) -> Route {
     Route::Lane(group.clone(), share)
 }
 
-type Parts = (Option<Vec<(Name, Json)>>, Vec<(Name, Option<Json>)>);
+/// What is read at whoever keeps the items.
+type Reading<T> = Pin<Box<dyn Future<Output = Result<T, AdapterError>> + Send>>;
 
 impl Store {
     /// Whether calls to this group must stand in line.
@@ -98,12 +100,12 @@ impl Store {
     }
 
     /// Calls an override outside all lanes.
-    pub(super) fn call_override(&mut self, with: Override, op: Op, reply: ReplyTo, ctx: &mut Context<Self>) {
+    pub(super) fn call_override(&mut self, with: Override, Submit { op, by, reply }: Submit, ctx: &mut Context<Self>) {
         let (call, store) = (overrides::call(&self.registry, with, op), ctx.address());
         // Not a future of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
         actix::spawn(async move {
             let (op, result) = call.await;
-            store.do_send(Done { lane: None, ended: Ended::Op(op, reply, result) });
+            store.do_send(Done { lane: None, ended: Ended::Op(Submit { op, by, reply }, result) });
         });
     }
 
@@ -112,7 +114,7 @@ impl Store {
         if lane.len() >= LANE {
             let error = CallError::new(error::OVERLOADED, format!("{LANE} calls wait for the overrides of this stream; call again later"));
             match call {
-                Call::Op(_, reply) => reply.send(Err(error)),
+                Call::Op(submit) => submit.reply.send(Err(error)),
                 Call::Snapshot(request) => self.send_snapshot(&request, Err(error)),
             }
             return;
@@ -142,47 +144,74 @@ impl Store {
         let overrides = self.registry.overrides(group.stream());
         let (registry, store, lane) = (self.registry.clone(), ctx.address(), Some((group.clone(), ticket)));
         match call {
-            Call::Op(op, reply) => match overrides::of(&op).filter(|with| overrides.has(*with)) {
+            Call::Op(Submit { op, by, reply }) => match overrides::of(&op).filter(|with| overrides.has(*with)) {
                 Some(with) => {
                     let call = overrides::call(&registry, with, op);
                     drop(actix::spawn(async move {
                         let (op, result) = call.await;
-                        store.do_send(Done { lane, ended: Ended::Op(op, reply, result) });
+                        store.do_send(Done { lane, ended: Ended::Op(Submit { op, by, reply }, result) });
                     }));
                 }
                 None => match op {
                     Op::Update { key, ops, raw } if overrides.has(Override::Get) || overrides.has(Override::Set) => {
-                        let stored = self.ledger.get(&key).map_err(|error| CallError::new("STREAM_UPDATE_ERROR", error.to_string()));
+                        let stored = self.read_item(by, &key);
                         drop(actix::spawn(async move {
-                            let ended = update(&registry, overrides, stored, key, ops, raw, reply).await;
+                            let (op, result) = update(&registry, overrides, stored, key, ops, raw).await;
+                            let submit = Submit { op, by, reply };
+                            // Without a result it is the adapter's to keep.
+                            let ended = match result {
+                                Some(result) => Ended::Op(submit, result),
+                                None => Ended::Own(submit),
+                            };
                             store.do_send(Done { lane, ended });
                         }));
                     }
                     op => {
                         if let Some(lane) = self.lanes.get_mut(group) {
-                            lane.done(ticket, Ended::Own(op, reply));
+                            lane.done(ticket, Ended::Own(Submit { op, by, reply }));
                         }
                     }
                 },
             },
             Call::Snapshot(request) => {
                 // What the worker has not taken over is read here, what it has is asked for; nothing else runs in this lane meanwhile.
-                self.catch_up(&request.group, ctx);
-                let (sender, own) = oneshot::channel();
-                let failed = |error: AdapterError| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string());
-                match self.ledger.snapshot(&request.group, request.whole, &request.items) {
-                    Ok(Read::Deferred(read)) => {
-                        self.readers.carry_out(read, move |own| drop(sender.send(own.and_then(|own| own.map_err(failed)))));
-                    }
-                    own => drop(sender.send(own.and_then(Read::wait).map_err(failed))),
-                }
+                let own = self.read_group(&request, ctx);
                 drop(actix::spawn(async move {
-                    let lost = |_| CallError::new("STREAM_GET_GROUP_ERROR", "the read was given up; connect again");
-                    let own = own.await.map_err(lost).and_then(|own| own);
-                    let parts = snapshot(&registry, overrides, &request, own).await;
-                    store.do_send(Done { lane, ended: Ended::Snapshot(request, parts) });
+                    let ended = match own.await {
+                        Ok(own) => {
+                            let snapshot = complete(&registry, overrides, &request, own).await;
+                            Ended::Snapshot(request, snapshot)
+                        }
+                        Err(error) => Ended::Unread(request, error),
+                    };
+                    store.do_send(Done { lane, ended });
                 }));
             }
+        }
+    }
+
+    /// The value of an item as whoever keeps the others has it.
+    fn read_item(&mut self, by: SocketId, key: &ItemKey) -> Reading<Option<Json>> {
+        match &mut self.keeper {
+            Keeper::Own(own) => Box::pin(std::future::ready(own.get(key))),
+            Keeper::Shared(shared) => Box::pin(shared.get(by, key)),
+        }
+    }
+
+    /// The state of a group without what a worker keeps.
+    fn read_group(&mut self, request: &TakeSnapshot, ctx: &mut Context<Self>) -> Reading<Snapshot> {
+        self.catch_up(Some(&request.group), ctx);
+        match &mut self.keeper {
+            Keeper::Own(own) => match own.snapshot(&request.group, request.whole, &request.items) {
+                Ok(Read::Deferred(read)) => {
+                    let (sender, receiver) = oneshot::channel();
+                    own.readers().carry_out(read, move |snapshot| drop(sender.send(snapshot)));
+                    let lost = |_| AdapterError::Failed("the read was given up; connect again".into());
+                    Box::pin(async move { receiver.await.map_err(lost)? })
+                }
+                read => Box::pin(std::future::ready(read.and_then(Read::wait))),
+            },
+            Keeper::Shared(shared) => Box::pin(shared.snapshot(request, ctx.address())),
         }
     }
 
@@ -197,66 +226,64 @@ impl Store {
 
     fn finish(&mut self, ended: Ended, ctx: &mut Context<Self>) {
         match ended {
-            Ended::Own(op, reply) => self.apply(op, reply, ctx),
-            Ended::Op(op, reply, result) => {
-                let outcome = result.and_then(|answered| self.record(&op, answered));
-                self.answer(reply, outcome, op.error_code(), ctx);
+            Ended::Own(submit) => self.apply(submit, ctx),
+            Ended::Op(submit, result) => {
+                self.record(submit, result);
+                self.settle(ctx);
             }
-            Ended::Snapshot(request, parts) => {
-                self.catch_up(&request.group, ctx);
-                let snapshot = parts.and_then(|(whole, items)| {
-                    let position = self.ledger.position(&request.group);
-                    let (position, timestamp) = position.map_err(|error| CallError::new("STREAM_GET_GROUP_ERROR", error.to_string()))?;
-                    Ok(Arc::new(Snapshot { position, timestamp, whole, items }))
-                });
-                self.send_snapshot(&request, snapshot);
+            Ended::Snapshot(request, Ok(snapshot)) => {
+                self.catch_up(Some(&request.group), ctx);
+                self.snapshot_read(request, Ok(snapshot), ctx);
             }
+            Ended::Snapshot(request, Err(error)) => self.send_snapshot(&request, Err(error)),
+            Ended::Unread(request, error) => self.snapshot_read(request, Err(error), ctx),
         }
     }
 
-    /// Numbers what a worker has stored for us.
-    fn record(&mut self, op: &Op, answered: Answered) -> Outcome {
-        let failed = |error: AdapterError| CallError::new(op.error_code(), error.to_string());
-        let (Op::Set { key, .. } | Op::Get { key } | Op::Delete { key } | Op::Update { key, .. }) = op else {
-            return match answered {
-                Answered::Read(output) => Ok(output),
-                _ => Ok(Output::Absent),
-            };
+    /// Numbers what a worker has stored for us, and answers whoever called.
+    fn record(&mut self, Submit { op, by, reply }: Submit, result: Result<Answered, CallError>) {
+        let code = op.error_code();
+        let (output, body) = match result {
+            Err(error) => (Err(error), None),
+            Ok(Answered::Read(output)) => (Ok(output), None),
+            Ok(Answered::Written { old, new, errors }) => {
+                let body = Body::Written { old: old.clone(), new: new.clone() };
+                (Ok(Output::Written { old, new: Some(new), errors }), Some(body))
+            }
+            Ok(Answered::Deleted(old)) => {
+                let body = old.clone().map(|old| Body::Deleted { old });
+                (Ok(Output::Written { old, new: None, errors: None }), body)
+            }
         };
-        Ok(match answered {
-            Answered::Read(output) => output,
-            Answered::Written { old, new, errors } => {
-                self.ledger.put(key.clone(), old.clone(), new.clone(), false).map_err(failed)?;
-                Output::Written { old, new: Some(new), errors }
+        let change = match (op, body) {
+            (Op::Set { key, .. } | Op::Delete { key } | Op::Update { key, .. }, Some(body)) => Some((key, body)),
+            _ => None,
+        };
+        match (&mut self.keeper, change, output) {
+            (Keeper::Own(own), change, output) => {
+                let touched = change.map_or(Ok(()), |(key, body)| own.touch(key, body)).map_err(|error| failure(code, &error));
+                own.answer(reply, touched.and(output), code);
             }
-            Answered::Deleted(old) => {
-                if let Some(old) = old.clone() {
-                    self.ledger.remove(key.clone(), old, false).map_err(failed)?;
-                }
-                Output::Written { old, new: None, errors: None }
-            }
-        })
-    }
-
-    pub(super) fn send_snapshot(&mut self, request: &TakeSnapshot, result: Result<Arc<Snapshot>, CallError>) {
-        let feed = Feed::Snapshot { request: request.request, result };
-        if self.interest.send(&request.group, request.link, feed) && !self.lagging.contains(&(request.group.clone(), request.link)) {
-            self.lagging.push((request.group.clone(), request.link));
+            (Keeper::Shared(shared), Some((key, body)), Ok(output)) => shared.touch(by, &key, &body, output, code, reply),
+            (Keeper::Shared(_), _, output) => reply.send(output),
         }
     }
 }
 
-/// Update operations by way of the overrides of get and set.
+/// Update operations by way of the overrides of get and set; the operation, and no result where its result is the adapter's to keep.
 async fn update(
     registry: &Registry,
     overrides: Overrides,
-    stored: Result<Option<Json>, CallError>,
+    stored: Reading<Option<Json>>,
     key: ItemKey,
     ops: Vec<UpdateOp>,
     raw: Json,
-    reply: ReplyTo,
-) -> Ended {
-    let old = if overrides.has(Override::Get) { overrides::get(registry, &key).await } else { stored };
+) -> (Op, Option<Result<Answered, CallError>>) {
+    let old = if overrides.has(Override::Get) {
+        overrides::get(registry, &key).await
+    } else {
+        stored.await.map_err(|error| failure("STREAM_UPDATE_ERROR", &error))
+    };
     let limit = registry.settings.stream.max_value_bytes;
     let updated = old.and_then(|old| Ok((ledger::updated(old.as_ref(), &ops, limit)?, old)));
     let result = match updated {
@@ -268,27 +295,26 @@ async fn update(
                 other => other,
             })
         }
-        // Only `get` is the worker's: the result is the adapter's to keep.
-        Ok(((new, _), _)) => return Ended::Own(Op::Set { key, data: new }, reply),
+        // Only `get` is the worker's.
+        Ok(((new, _), _)) => return (Op::Set { key, data: new }, None),
     };
-    Ended::Op(Op::Update { key, ops, raw }, reply, result)
+    (Op::Update { key, ops, raw }, Some(result))
 }
 
-/// The state of a group, with the parts that a worker keeps asked for.
-async fn snapshot(
+/// The state of a group with the parts that a worker keeps, which are asked for.
+async fn complete(
     registry: &Registry,
     overrides: Overrides,
     request: &TakeSnapshot,
-    own: Result<Snapshot, CallError>,
-) -> Result<Parts, CallError> {
-    let Snapshot { mut whole, mut items, .. } = own?;
+    mut snapshot: Snapshot,
+) -> Result<Snapshot, CallError> {
     if request.whole && overrides.has(Override::List) {
-        whole = Some(overrides::list_group(registry, &request.group).await?);
+        snapshot.whole = Some(overrides::list_group(registry, &request.group).await?);
     }
     if overrides.has(Override::Get) {
-        for (item, value) in &mut items {
+        for (item, value) in &mut snapshot.items {
             *value = overrides::get(registry, &ItemKey { group: request.group.clone(), item: item.clone() }).await?;
         }
     }
-    Ok((whole, items))
+    Ok(snapshot)
 }

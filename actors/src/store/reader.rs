@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 
 use crate::adapter::{AdapterError, Deferred};
-use crate::error::{self, CallError};
 
 /// Threads that read. Two, so that one huge group does not hold up all others.
 const THREADS: usize = 2;
@@ -58,22 +57,17 @@ impl Drop for Pending {
 
 impl Readers {
     /// Has `read` carried out and passes the result to `then`, on a thread of the readers; `overloaded` at once where too many wait.
-    pub(super) fn carry_out<T: 'static>(
-        &mut self,
-        read: Deferred<T>,
-        then: impl FnOnce(Result<Result<T, AdapterError>, CallError>) + Send + 'static,
-    ) {
+    pub(super) fn carry_out<T: 'static>(&mut self, read: Deferred<T>, then: impl FnOnce(Result<T, AdapterError>) + Send + 'static) {
         if self.pending.fetch_add(1, Ordering::Relaxed) >= PENDING {
             self.pending.fetch_sub(1, Ordering::Relaxed);
-            let text = format!("{PENDING} long reads wait already; call again later");
-            return then(Err(CallError::new(error::OVERLOADED, text)));
+            return then(Err(AdapterError::Overloaded(format!("{PENDING} long reads wait already; call again later"))));
         }
         let pending = Pending(self.pending.clone());
         let reader = self.addr.get_or_insert_with(|| SyncArbiter::start(THREADS, || Reader));
         reader.do_send(CarryOut(Box::new(move || {
             let result = read();
             drop(pending);
-            then(Ok(result));
+            then(result);
         })));
     }
 }

@@ -21,7 +21,10 @@ fn child<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
 
 /// Every key of the table stands in the section with its default; one that has none is named in a comment or is null.
 fn holds<S: Default>(text: &str, section: &Node, keys: &[Key<S>]) {
-    let mut default = S::default();
+    holds_of(S::default(), text, section, keys);
+}
+
+fn holds_of<S>(mut default: S, text: &str, section: &Node, keys: &[Key<S>]) {
     for key in keys {
         let name = key.name;
         let written = child(section, name);
@@ -54,4 +57,17 @@ fn example_has_every_key_with_its_default() {
     holds(&text, section("modules.0.config"), keys::STREAM);
     holds(&text, section("modules.0.config.adapter.config"), keys::KV_STORE as &[Key<KvStore>]);
     holds(&text, section("modules.1.config"), keys::WORKER);
+}
+
+#[test]
+fn example_of_redis_in_a_comment_has_every_key_with_its_default() {
+    let text = std::fs::read_to_string(example()).unwrap();
+    let from = text.lines().skip_while(|line| *line != "      # adapter:");
+    let comment: Vec<_> = from.map_while(|line| line.strip_prefix("      # ")).collect();
+    let root = source::parse_text(&comment.join("\n")).unwrap();
+    let adapter = child(&root, "adapter").unwrap();
+    assert!(
+        matches!(child(adapter, "class"), Some(Node::Scalar(Scalar::Text(class))) if class == "modules::stream::adapters::RedisAdapter")
+    );
+    holds_of(RedisOptions::new(REDIS_URL), &text, child(adapter, "config").unwrap(), keys::REDIS);
 }

@@ -82,6 +82,12 @@ impl Redis {
         self.up.load(Ordering::Relaxed)
     }
 
+    /// Where it stands whether all nodes are connected.
+    #[must_use]
+    pub fn link(&self) -> Arc<AtomicBool> {
+        self.up.clone()
+    }
+
     /// Stores a value; a new item goes to the end of its group, an update keeps its place.
     ///
     /// # Errors

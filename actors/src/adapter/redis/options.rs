@@ -7,7 +7,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion}
 use super::error::RedisError;
 
 /// Everything that can be set; every value but `url` has a default.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisOptions {
     /// `redis://` or `rediss://`, one or several parted by commas. Whether they are a Cluster is Redis's to say; one of its nodes is enough.
@@ -48,6 +48,17 @@ impl RedisOptions {
             feed: 4_096,
             feed_bytes: 64 << 20,
         }
+    }
+
+    /// Where Redis is, for people: `redis://host:port` for each address, without user and password.
+    #[must_use]
+    pub fn addresses(&self) -> String {
+        let seeds = self.seeds().unwrap_or_default();
+        let shown = seeds.iter().map(|seed| {
+            let scheme = if matches!(seed.addr(), ConnectionAddr::TcpTls { .. }) { "rediss" } else { "redis" };
+            format!("{scheme}://{}", address(seed))
+        });
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     /// The addresses in `url`. All of them take the credentials and the TLS settings that stand in their own URL.

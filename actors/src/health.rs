@@ -1,0 +1,36 @@
+//! Whether the system can do its work, as those who spread load over several nodes ask.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What the actors say of themselves.
+#[derive(Debug, Default)]
+pub struct Health {
+    store_fails: AtomicBool,
+    link: OnceLock<Arc<AtomicBool>>,
+}
+
+impl Health {
+    /// Whether the last commit of the store failed.
+    pub fn set_store_fails(&self, fails: bool) {
+        self.store_fails.store(fails, Ordering::Relaxed);
+    }
+
+    /// Where it stands whether the store's backend is connected; later calls change nothing.
+    pub fn set_link(&self, up: Arc<AtomicBool>) {
+        drop(self.link.set(up));
+    }
+
+    /// What does not work, in words; empty where everything does.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        if self.store_fails.load(Ordering::Relaxed) {
+            troubles.push("the store does not commit; its log says why".to_owned());
+        }
+        if self.link.get().is_some_and(|up| !up.load(Ordering::Relaxed)) {
+            troubles.push("redis is not connected".to_owned());
+        }
+        troubles
+    }
+}

@@ -1,0 +1,138 @@
+//! An adapter of this process: calls are applied as they come and made permanent together. No messages here, see [`Store`](super::Store).
+
+use std::time::{Duration, Instant};
+
+use super::input::Op;
+use super::interest::Interest;
+use super::ledger::{Body, Ledger, Recorded};
+use super::reader::Readers;
+use super::{failure, publish};
+use crate::adapter::{Adapter, AdapterError, Read};
+use crate::change::Snapshot;
+use crate::error::{CallError, Outcome};
+use crate::functions::ReplyTo;
+use crate::ids::{GroupKey, ItemKey, Name};
+use crate::json::Json;
+
+/// Calls that are committed together at most.
+const BATCH: usize = 1_024;
+/// Bytes of values that are committed together, where one is not larger.
+const BATCH_BYTES: usize = 8 << 20;
+/// How often a store that does not commit says so in the log.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// The ledger on top of the adapter, and who waits for its next commit.
+pub(super) struct Own {
+    ledger: Ledger,
+    /// Results that wait for the commit, each with the code for its failure.
+    batch: Vec<(ReplyTo, Outcome, &'static str)>,
+    readers: Readers,
+    /// When the log was last told that commits fail, and how many have failed since.
+    failing: Option<(Instant, usize)>,
+}
+
+impl Own {
+    pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize) -> Self {
+        let ledger = Ledger::new(adapter, max_value_bytes);
+        Self { ledger, batch: Vec::new(), readers: Readers::default(), failing: None }
+    }
+
+    /// Applies an operation. One that lists must find the ledger [up to date](Self::is_behind).
+    pub(super) fn apply(&mut self, op: Op, reply: ReplyTo) {
+        let code = op.error_code();
+        if !op.is_wide() {
+            let outcome = self.ledger.apply(op);
+            return self.answer(reply, outcome, code);
+        }
+        match self.ledger.list(&op) {
+            Ok(Read::Deferred(read)) => {
+                self.readers.carry_out(read, move |output| reply.send(output.map_err(|error| failure(code, &error))));
+            }
+            Ok(Read::Done(output)) => self.answer(reply, Ok(output), code),
+            Err(error) => self.answer(reply, Err(failure(code, &error)), code),
+        }
+    }
+
+    /// Answers with the next commit; with `code` where that fails.
+    pub(super) fn answer(&mut self, reply: ReplyTo, outcome: Outcome, code: &'static str) {
+        self.batch.push((reply, outcome, code));
+    }
+
+    /// Numbers a change of an item that a worker has stored.
+    pub(super) fn touch(&mut self, key: ItemKey, body: Body) -> Result<(), AdapterError> {
+        self.ledger.touch(key, body)
+    }
+
+    /// Whether somebody waits for a commit.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Whether no more should be committed together.
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH || self.ledger.pending_bytes() >= BATCH_BYTES
+    }
+
+    /// Whether a read of the group, or of everything, would miss what is not committed.
+    pub(super) fn is_behind(&self, group: Option<&GroupKey>) -> bool {
+        self.ledger.is_behind(group)
+    }
+
+    /// The value of an item, with what is not committed yet.
+    pub(super) fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
+        self.ledger.get(key)
+    }
+
+    /// The state of a group, which must not be [behind](Self::is_behind).
+    pub(super) fn snapshot(&mut self, group: &GroupKey, whole: bool, items: &[Name]) -> Result<Read<Snapshot>, AdapterError> {
+        self.ledger.snapshot(group, whole, items)
+    }
+
+    /// Where long reads are carried out.
+    pub(super) fn readers(&mut self) -> &mut Readers {
+        &mut self.readers
+    }
+
+    /// Commits, answers all who waited for it, and hands out what has changed. Nothing has where the commit fails.
+    pub(super) fn commit(&mut self) -> Vec<Recorded> {
+        let batch = std::mem::take(&mut self.batch);
+        let writes = !self.ledger.is_clean();
+        match self.ledger.commit() {
+            Ok(recorded) => {
+                if writes && let Some((_, batches)) = self.failing.take() {
+                    tracing::info!(batches, "the store commits again");
+                }
+                publish::deliver(batch.into_iter().map(|(reply, outcome, _)| (reply, outcome)));
+                recorded
+            }
+            Err(error) => {
+                self.complain(&error, batch.len());
+                // Reads fail with the rest: they may have seen what was not stored.
+                let failed = |code| CallError::new(code, format!("not stored: {error}"));
+                publish::deliver(batch.into_iter().map(|(reply, outcome, code)| (reply, outcome.and_then(|_| Err(failed(code))))));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether the last commit failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.is_some()
+    }
+
+    /// Forgets what nobody needs.
+    pub(super) fn forget(&mut self, interest: &Interest) {
+        self.ledger.forget(|group| interest.is_watched(group));
+    }
+
+    /// Says that a commit has failed, at once and then now and again: on a full disk the log must not take what room there is.
+    fn complain(&mut self, error: &AdapterError, batch_len: usize) {
+        let (told, batches) = self.failing.map_or((None, 0), |(told, batches)| (Some(told), batches));
+        if told.is_some_and(|told| told.elapsed() < COMPLAINT) {
+            self.failing = told.map(|told| (told, batches + 1));
+            return;
+        }
+        tracing::error!(%error, batch_len, batches, "the store does not commit; nothing of this batch is stored or published");
+        self.failing = Some((Instant::now(), batches + 1));
+    }
+}

@@ -1,0 +1,484 @@
+//! Redis as the keeper of the items: calls go there as they come, and what they change comes back through the [`relay`](super::relay).
+//!
+//! Three things must hold all the same. A snapshot reaches its group in order with the changes, so one that is ahead of the feed waits for
+//! it. A trigger sees what its worker calls after it was registered, so calls to its stream wait until the stream is watched. And while Redis
+//! is away nobody is told so but those who call: a snapshot is asked for again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{Addr, AsyncContext, Context, Handler, Message, Recipient};
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
+
+use super::input::Op;
+use super::ledger::{self, Body};
+use super::publish;
+use super::relay::Relayed;
+use super::{Keeper, Store, Submit, TakeSnapshot, failure};
+use crate::adapter::AdapterError;
+use crate::adapter::redis::{Applied, FeedItem, Redis};
+use crate::change::{Position, Snapshot};
+use crate::error::{self, CallError, Outcome, Output};
+use crate::functions::{Registry, ReplyTo};
+use crate::group::Feed;
+use crate::guardian::Sentinel;
+use crate::ids::{GroupKey, ItemKey, SocketId};
+use crate::json::Json;
+use crate::trigger::News;
+
+/// Calls under way above which the store takes no more, …
+pub(crate) const CALLS: usize = 4_096;
+/// … and bytes of values.
+pub(crate) const BYTES: usize = 64 << 20;
+/// Calls that may wait until a stream is watched.
+const HELD: usize = 4_096;
+/// Answers that are handed out together at most.
+const ANSWERS: usize = 512;
+/// How soon what failed because Redis is away is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+/// How long a snapshot may be ahead of the feed. Changes take milliseconds, and a lost link seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Calls under way, and where their answers are handed out.
+struct Answers {
+    pending: mpsc::UnboundedSender<Pending>,
+    load: Arc<Load>,
+    /// Calls since the start.
+    calls: u64,
+}
+
+/// A call under way: when it is answered, its number, who waits for it, and its share of the load.
+type Pending = BoxFuture<'static, (u64, ReplyTo, Outcome, Share)>;
+
+/// See the [module](self).
+pub(super) struct Shared {
+    redis: Redis,
+    max_value_bytes: usize,
+    answers: Answers,
+    /// Up to where the changes of groups that are watched have come.
+    groups: HashMap<GroupKey, Position>,
+    /// Snapshots that are ahead of the changes.
+    early: Vec<(Instant, TakeSnapshot, Snapshot)>,
+    /// Streams with a trigger.
+    streams: HashMap<Box<str>, Followed>,
+    watchings: Watching,
+    /// Changes that no trigger was told of.
+    missed: u64,
+}
+
+/// Tells one attempt to watch a stream from another.
+type Watching = u64;
+
+/// A stream that is watched, or will be.
+struct Followed {
+    watching: Watching,
+    /// Calls that wait until it is for the first time.
+    waiting: Option<Vec<Submit>>,
+}
+
+/// A stream is watched from now on, or could not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct StreamWatched {
+    stream: Box<str>,
+    watching: Watching,
+    result: Result<(), AdapterError>,
+}
+
+/// The changes of a group come from this position on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct WatchedFrom {
+    group: GroupKey,
+    position: Position,
+}
+
+impl Shared {
+    /// A keeper whose answers are handed out on the present arbiter.
+    fn new(redis: Redis, max_value_bytes: usize) -> Self {
+        Self {
+            redis,
+            max_value_bytes,
+            answers: Answers::start(),
+            groups: HashMap::new(),
+            early: Vec::new(),
+            streams: HashMap::new(),
+            watchings: 0,
+            missed: 0,
+        }
+    }
+
+    /// Sends a call to Redis; the answer goes to whoever waits for it.
+    pub(super) fn call(&mut self, Submit { op, by, reply }: Submit) {
+        let by = by.get();
+        let code = op.error_code();
+        let (redis, answers) = (&self.redis, &mut self.answers);
+        match op {
+            Op::Set { key, data } => {
+                let size = data.as_bytes().len();
+                answers.add(reply, code, size, redis.set(by, &key, data), written);
+            }
+            Op::Delete { key } => answers.add(reply, code, 0, redis.delete(by, &key), written),
+            Op::Update { key, ops, raw } => {
+                answers.add(reply, code, raw.as_bytes().len(), redis.update(by, &key, ops, self.max_value_bytes), written);
+            }
+            Op::Send { group, item, name, data } => {
+                let size = data.as_bytes().len();
+                answers.add(reply, code, size, redis.event(by, &group, item, &name, data), |()| Output::Value(Json::NULL));
+            }
+            Op::Get { key } => answers.add(reply, code, 0, redis.get(by, &key), |value| value.map_or(Output::Absent, Output::Value)),
+            Op::List { group } => answers.add(reply, code, 0, redis.list(by, &group), ledger::list_output),
+            Op::ListGroups { stream } => answers.add(reply, code, 0, redis.list_groups(stream.as_str()), ledger::groups_output),
+            Op::ListAll => answers.add(reply, code, 0, redis.list_all(), ledger::streams_output),
+        }
+    }
+
+    /// Numbers a change of an item that a worker has stored, and then answers with `output`.
+    pub(super) fn touch(&mut self, by: SocketId, key: &ItemKey, body: &Body, output: Output, code: &'static str, reply: ReplyTo) {
+        self.answers.add(reply, code, output.size(), self.redis.touch(by.get(), key, body), |()| output);
+    }
+
+    /// The value of an item.
+    pub(super) fn get(&self, by: SocketId, key: &ItemKey) -> impl Future<Output = Result<Option<Json>, AdapterError>> + use<> {
+        self.redis.get(by.get(), key)
+    }
+
+    /// The state of a group that is watched from before it on. `store` is told from where.
+    pub(super) fn snapshot(
+        &self,
+        request: &TakeSnapshot,
+        store: Addr<Store>,
+    ) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
+        let (redis, watched) = (self.redis.clone(), self.redis.watch(&request.group));
+        let (group, whole, items) = (request.group.clone(), request.whole, request.items.clone());
+        async move {
+            let position = watched.await?;
+            store.do_send(WatchedFrom { group: group.clone(), position });
+            redis.snapshot(SocketId::NONE.get(), &group, whole, &items).await
+        }
+    }
+
+    /// Stops taking messages while too much is under way.
+    pub(super) fn make_room(&self, ctx: &mut Context<Store>) {
+        if self.answers.load.is_full() {
+            let load = self.answers.load.clone();
+            ctx.wait(actix::fut::wrap_future(async move { load.room().await }));
+        }
+    }
+
+    fn watch_stream(&mut self, stream: Box<str>, store: Addr<Store>) -> Watching {
+        self.watchings += 1;
+        let (watching, watched) = (self.watchings, self.redis.watch_stream(&stream));
+        actix::spawn(async move { store.do_send(StreamWatched { result: watched.await, stream, watching }) });
+        watching
+    }
+
+    /// The changes of a group have come up to `position`, or begin there.
+    fn advance(&mut self, group: &GroupKey, position: Position) {
+        match self.groups.get_mut(group) {
+            Some(at) if rank(*at) < rank(position) => *at = position,
+            Some(_) => {}
+            None => drop(self.groups.insert(group.clone(), position)),
+        }
+    }
+
+    /// Whether the changes up to the snapshot have come.
+    fn is_due(&self, request: &TakeSnapshot, snapshot: &Snapshot) -> bool {
+        self.groups.get(&request.group).is_some_and(|at| rank(*at) >= rank(snapshot.position))
+    }
+}
+
+/// Epochs are times, so that a later one is higher.
+fn rank(position: Position) -> (u64, u64) {
+    (position.epoch, position.seq)
+}
+
+fn written(Applied { old, new, errors }: Applied) -> Output {
+    Output::Written { old, new, errors }
+}
+
+impl Store {
+    /// A store on Redis, on the present arbiter.
+    pub fn shared(registry: Arc<Registry>, redis: Redis, news_to: Recipient<News>, sentinel: Sentinel) -> Self {
+        let shared = Shared::new(redis, registry.settings.stream.max_value_bytes);
+        Self::on(Keeper::Shared(shared), registry, news_to, sentinel)
+    }
+
+    pub(super) fn begin(&mut self, ctx: &mut Context<Self>) {
+        if matches!(self.keeper, Keeper::Shared(_)) {
+            ctx.run_interval(PATIENCE / 10, |store, _| store.give_up());
+        }
+    }
+
+    /// The call, if it need not wait until its stream is watched.
+    pub(super) fn hold(&mut self, submit: Submit) -> Option<Submit> {
+        let Keeper::Shared(shared) = &mut self.keeper else { return Some(submit) };
+        let stream = submit.op.group().map(GroupKey::stream).filter(|_| !shared.streams.is_empty());
+        let followed = stream.and_then(|stream| shared.streams.get_mut(stream));
+        let Some(waiting) = followed.and_then(|followed| followed.waiting.as_mut()) else { return Some(submit) };
+        if waiting.len() < HELD {
+            waiting.push(submit);
+        } else {
+            let text = format!("{HELD} calls wait for the first trigger of this stream to begin; call again later");
+            submit.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+        }
+        None
+    }
+
+    /// The snapshot, if it is its turn among the changes, or its failure, if that is final.
+    pub(super) fn in_turn(
+        &mut self,
+        request: TakeSnapshot,
+        snapshot: Result<Snapshot, AdapterError>,
+        ctx: &mut Context<Self>,
+    ) -> Option<(TakeSnapshot, Result<Snapshot, AdapterError>)> {
+        let Keeper::Shared(shared) = &mut self.keeper else { return Some((request, snapshot)) };
+        match snapshot {
+            Ok(snapshot) if !shared.is_due(&request, &snapshot) => {
+                shared.early.push((Instant::now(), request, snapshot));
+                None
+            }
+            // Whoever waits for it stays connected meanwhile.
+            Err(AdapterError::Away(_) | AdapterError::Overloaded(_)) => {
+                ctx.run_later(RETRY, |store, ctx| {
+                    if store.interest.has_link(&request.group, request.link) {
+                        store.handle(request, ctx);
+                    }
+                });
+                None
+            }
+            snapshot => Some((request, snapshot)),
+        }
+    }
+
+    /// Answers for snapshots whose changes do not come.
+    fn give_up(&mut self) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        for (_, request, _) in shared.early.extract_if(.., |(since, ..)| since.elapsed() > PATIENCE).collect::<Vec<_>>() {
+            tracing::error!(stream = request.group.stream(), group = request.group.group(), "the changes of a group do not come");
+            let text = format!("the changes of the group did not come within {PATIENCE:?}; connect again");
+            self.send_snapshot(&request, Err(CallError::new("STREAM_GET_GROUP_ERROR", text)));
+        }
+    }
+
+    /// A group is watched by one less.
+    pub(super) fn leave(&mut self, group: &GroupKey) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        if !self.interest.is_watched(group) {
+            shared.redis.unwatch(group);
+            shared.groups.remove(group);
+            shared.early.retain(|(_, request, _)| request.group != *group);
+        }
+    }
+
+    /// A trigger of the stream has come or gone.
+    pub(super) fn follow(&mut self, stream: &str, ctx: &mut Context<Self>) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        match (self.interest.has_trigger(stream), shared.streams.contains_key(stream)) {
+            (true, false) => {
+                let watching = shared.watch_stream(stream.into(), ctx.address());
+                shared.streams.insert(stream.into(), Followed { watching, waiting: Some(Vec::new()) });
+            }
+            (false, true) => {
+                shared.redis.unwatch_stream(stream);
+                let waiting = shared.streams.remove(stream).and_then(|followed| followed.waiting);
+                self.go_on(waiting, ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// Carries out what has waited.
+    fn go_on(&mut self, waiting: Option<Vec<Submit>>, ctx: &mut Context<Self>) {
+        for submit in waiting.into_iter().flatten() {
+            self.handle(submit, ctx);
+        }
+    }
+
+    /// Hands out the snapshots that were ahead of the changes and are not any more.
+    fn hand_out_early(&mut self) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        if shared.early.is_empty() {
+            return;
+        }
+        let early = std::mem::take(&mut shared.early);
+        let (due, early): (Vec<_>, _) = early.into_iter().partition(|(_, request, snapshot)| shared.is_due(request, snapshot));
+        shared.early = early;
+        for (_, request, snapshot) in due {
+            self.send_snapshot(&request, Ok(Arc::new(snapshot)));
+        }
+    }
+
+    /// Tells all who watch a group that changes of it are lost.
+    fn resync(&mut self, group: &GroupKey, missed: Option<u64>) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        if self.interest.has_trigger(group.stream()) {
+            shared.missed += missed.unwrap_or(0);
+            let (stream, group, total) = (group.stream(), group.group(), shared.missed);
+            tracing::error!(stream, group, missed, total, "redis does not have these changes any more; triggers miss them");
+        }
+        let Some(watched) = self.interest.get_mut(group) else { return };
+        tracing::warn!(
+            stream = group.stream(),
+            group = group.group(),
+            missed,
+            "changes of a group are lost; its subscribers get a new sync"
+        );
+        for link in &mut watched.links {
+            if !link.lagging && link.send(Feed::Resync) {
+                self.lagging.push((group.clone(), link.id));
+            }
+        }
+    }
+}
+
+impl Handler<Relayed> for Store {
+    type Result = ();
+
+    fn handle(&mut self, Relayed(items): Relayed, ctx: &mut Self::Context) {
+        let mut changes = Vec::with_capacity(items.len());
+        for item in items {
+            let Keeper::Shared(shared) = &mut self.keeper else { return };
+            match item {
+                FeedItem::Change(change) => {
+                    if self.interest.is_watched(&change.group) {
+                        shared.advance(&change.group, change.position);
+                    }
+                    changes.push(change);
+                }
+                FeedItem::Resync { group, position, missed } => {
+                    if self.interest.is_watched(&group) {
+                        shared.groups.insert(group.clone(), position);
+                    }
+                    self.publish(std::mem::take(&mut changes), ctx);
+                    self.resync(&group, missed);
+                }
+            }
+        }
+        self.publish(changes, ctx);
+        self.hand_out_early();
+    }
+}
+
+impl Handler<WatchedFrom> for Store {
+    type Result = ();
+
+    fn handle(&mut self, WatchedFrom { group, position }: WatchedFrom, _: &mut Self::Context) {
+        if self.interest.is_watched(&group)
+            && let Keeper::Shared(shared) = &mut self.keeper
+        {
+            shared.advance(&group, position);
+        }
+        self.hand_out_early();
+    }
+}
+
+impl Handler<StreamWatched> for Store {
+    type Result = ();
+
+    fn handle(&mut self, StreamWatched { stream, watching, result }: StreamWatched, ctx: &mut Self::Context) {
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        let Some(followed) = shared.streams.get_mut(&stream).filter(|followed| followed.watching == watching) else { return };
+        let waiting = followed.waiting.take();
+        if let Err(error) = result {
+            if waiting.is_some() {
+                tracing::warn!(%stream, %error, "triggers of the stream are told nothing until it can be watched");
+            }
+            ctx.run_later(RETRY, move |store, ctx| {
+                let Keeper::Shared(shared) = &mut store.keeper else { return };
+                if shared.streams.get(&stream).is_some_and(|followed| followed.watching == watching) {
+                    let watching = shared.watch_stream(stream.clone(), ctx.address());
+                    shared.streams.insert(stream, Followed { watching, waiting: None });
+                }
+            });
+        }
+        self.go_on(waiting, ctx);
+    }
+}
+
+impl Answers {
+    /// Hands out on the present arbiter.
+    fn start() -> Self {
+        let (sender, mut pending) = mpsc::unbounded_channel::<Pending>();
+        // Not an actor's stream: it must go on while the store waits for room.
+        actix::spawn(async move {
+            let calls = futures_util::stream::poll_fn(move |context| pending.poll_recv(context));
+            let mut answered = calls.buffer_unordered(usize::MAX).ready_chunks(ANSWERS);
+            while let Some(mut batch) = answered.next().await {
+                // Of what Redis has answered, a future that was never polled before comes first.
+                batch.sort_unstable_by_key(|(call, ..)| *call);
+                publish::deliver(batch.into_iter().map(|(_, reply, outcome, _share)| (reply, outcome)));
+            }
+        });
+        Self { pending: sender, load: Arc::default(), calls: 0 }
+    }
+
+    /// Has `reply` answered when the call is, which has so many bytes; `code` is that of a failure.
+    fn add<T>(
+        &mut self,
+        reply: ReplyTo,
+        code: &'static str,
+        bytes: usize,
+        call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
+        form: impl FnOnce(T) -> Output + Send + 'static,
+    ) {
+        self.calls += 1;
+        let (n, share) = (self.calls, Share::take(&self.load, bytes));
+        let answer = async move { (n, reply, call.await.map(form).map_err(|error| failure(code, &error)), share) };
+        // Whoever delivers them ends with the thread.
+        drop(self.pending.send(Box::pin(answer)));
+    }
+}
+
+/// How much is under way.
+#[derive(Debug, Default)]
+struct Load {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+    less: Notify,
+}
+
+impl Load {
+    fn is_full(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) >= CALLS || self.bytes.load(Ordering::Relaxed) >= BYTES
+    }
+
+    fn has_room(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) <= CALLS / 2 && self.bytes.load(Ordering::Relaxed) <= BYTES / 2
+    }
+
+    /// Until half of it is done.
+    async fn room(&self) {
+        while !self.has_room() {
+            self.less.notified().await;
+        }
+    }
+}
+
+/// A call's share of the load.
+struct Share {
+    load: Arc<Load>,
+    bytes: usize,
+}
+
+impl Share {
+    fn take(load: &Arc<Load>, bytes: usize) -> Self {
+        load.calls.fetch_add(1, Ordering::Relaxed);
+        load.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { load: load.clone(), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.load.calls.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.load.has_room() {
+            self.load.less.notify_one();
+        }
+    }
+}
