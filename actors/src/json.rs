@@ -60,6 +60,13 @@ impl Json {
         &self.0
     }
 
+    /// The text, for another message that it becomes part of.
+    #[cfg(feature = "redis")]
+    pub(crate) fn as_raw(&self) -> &RawValue {
+        // Valid by construction; checked once more because there is no other way to a `&RawValue`.
+        serde_json::from_slice(&self.0).unwrap_or(RawValue::NULL)
+    }
+
     /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {

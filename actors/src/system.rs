@@ -16,6 +16,10 @@ use crate::store::Store;
 use crate::store::relay::Relay;
 use crate::trigger::Triggers;
 
+/// How long a start waits for the other nodes to say what they serve.
+#[cfg(feature = "redis")]
+const GREETING: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// A running system.
 ///
 /// Dropping it leaves the actors running; [`stop`](Self::stop) ends their arbiters.
@@ -60,11 +64,16 @@ impl System {
         let parts = Parts::start(settings, arbiter);
         parts.registry.health.set_link(redis.link());
         let (registry, sentinel, news_to) = (parts.registry.clone(), parts.sentinel("store"), parts.dispatcher.clone().recipient());
-        let store =
-            Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| Store::shared(registry, redis, news_to, sentinel));
+        let (met, others) = tokio::sync::oneshot::channel();
+        let store = Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| {
+            Store::shared(registry, redis, news_to, sentinel, met)
+        });
         let (relayed, sentinel) = (store.clone(), parts.sentinel("relay"));
         Relay::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Relay>| Relay::new(relayed, feed, sentinel));
-        Ok(parts.running(store))
+        let system = parts.running(store);
+        // Calls go to the right node from the first on, if the others are quick.
+        drop(tokio::time::timeout(GREETING, others).await);
+        Ok(system)
     }
 
     /// What sessions need.

@@ -29,6 +29,7 @@ mod names;
 mod order;
 mod overrides;
 mod owners;
+mod peers;
 mod power_loss;
 mod restart;
 mod sdk;

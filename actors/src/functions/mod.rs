@@ -23,8 +23,8 @@ use crate::health::Health;
 use crate::ids::SocketId;
 use crate::json::Json;
 use crate::settings::Settings;
-use crate::store::Store;
 use crate::store::input;
+use crate::store::{Overridden, Store};
 use crate::trigger::Triggers;
 use crate::trigger::table::TriggerTable;
 use crate::wire::worker::Trace;
@@ -292,6 +292,7 @@ impl Registry {
         let mut functions = self.functions.write();
         functions.register(id, entry);
         self.overridden.store(functions.overridden_streams(), Ordering::Release);
+        self.tell_store(id, &functions);
     }
 
     /// Ends the registration of a function by `owner`.
@@ -299,6 +300,15 @@ impl Registry {
         let mut functions = self.functions.write();
         functions.unregister(id, owner);
         self.overridden.store(functions.overridden_streams(), Ordering::Release);
+        self.tell_store(id, &functions);
+    }
+
+    /// Says what `id` means for the stream that it overrides, if it does.
+    fn tell_store(&self, id: &str, functions: &FunctionTable<Arc<Worker>>) {
+        if let (Some((_, stream)), Some(store)) = (Override::parse(id), self.store()) {
+            // Bounded by `max_functions` of each worker; under the lock, so that the last word is the last.
+            store.do_send(Overridden { stream: stream.into(), is: !functions.overrides(stream).is_empty() });
+        }
     }
 
     /// The socket of the worker that serves `id`.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::BufMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -10,6 +11,7 @@ use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::{self, Json, MAX_DEPTH, present};
 use crate::ops::{self, UpdateOp};
 use crate::settings::Settings;
+use crate::wire::put_string;
 
 /// The function ids that the store serves, in the order of product.md.
 pub const FUNCTIONS: [&str; 8] = [
@@ -116,6 +118,56 @@ impl Op {
             Self::List { group } | Self::Send { group, .. } => Some(group),
             Self::ListGroups { .. } | Self::ListAll => None,
         }
+    }
+
+    /// The stream it is about; none where it is about all.
+    #[must_use]
+    pub fn stream(&self) -> &str {
+        match self {
+            Self::ListGroups { stream } => stream.as_str(),
+            other => other.group().map_or("", GroupKey::stream),
+        }
+    }
+
+    /// The declared keys of the call and nothing else; values as they came.
+    #[must_use]
+    pub fn to_input(&self) -> Json {
+        if matches!(self, Self::ListAll) {
+            return Json::assembled("{}");
+        }
+        let mut out = b"{\"stream_name\":".to_vec();
+        put_string(&mut out, self.stream());
+        let mut text = |key: &str, value: &str| {
+            out.put_slice(key.as_bytes());
+            put_string(&mut out, value);
+        };
+        if let Some(group) = self.group() {
+            text(",\"group_id\":", group.group());
+        }
+        let value = match self {
+            Self::Set { key, .. } | Self::Get { key } | Self::Delete { key } | Self::Update { key, .. } => {
+                text(",\"item_id\":", key.item.as_str());
+                match self {
+                    Self::Set { data, .. } => Some((",\"data\":", data)),
+                    Self::Update { raw, .. } => Some((",\"ops\":", raw)),
+                    _ => None,
+                }
+            }
+            Self::Send { item, name, data, .. } => {
+                if let Some(item) = item {
+                    text(",\"id\":", item.as_str());
+                }
+                text(",\"type\":", name);
+                Some((",\"data\":", data))
+            }
+            Self::List { .. } | Self::ListGroups { .. } | Self::ListAll => None,
+        };
+        if let Some((key, value)) = value {
+            out.put_slice(key.as_bytes());
+            out.put_slice(value.as_bytes());
+        }
+        out.put_u8(b'}');
+        Json::assembled(out)
     }
 
     /// Whether it lists more than one item.
@@ -269,6 +321,25 @@ mod tests {
         assert!(matches!(op, Op::Set { data, .. } if data.is_null()));
         for data in ["null", "{}", ""] {
             assert!(matches!(read("stream::list_all", data).unwrap(), Op::ListAll));
+        }
+    }
+
+    #[test]
+    fn input_of_a_call_parses_to_the_same_call() {
+        for (function, data) in [
+            ("stream::set", r#"{"stream_name":"s\"","group_id":"","item_id":"é","data":{"a":1e400}}"#),
+            ("stream::get", r#"{"stream_name":"s","group_id":"g","item_id":"i"}"#),
+            ("stream::delete", r#"{"stream_name":"s","group_id":"g","item_id":"i"}"#),
+            ("stream::update", r#"{"stream_name":"s","group_id":"g","item_id":"i","ops":[{"type":"remove","path":"a"}]}"#),
+            ("stream::send", r#"{"stream_name":"s","group_id":"g","id":"i","type":"t","data":null}"#),
+            ("stream::send", r#"{"stream_name":"s","group_id":"g","type":"t","data":[]}"#),
+            ("stream::list", r#"{"stream_name":"s","group_id":"g"}"#),
+            ("stream::list_groups", r#"{"stream_name":"s"}"#),
+            ("stream::list_all", "{}"),
+        ] {
+            let op = read(function, data).unwrap();
+            assert_eq!(std::str::from_utf8(op.to_input().as_bytes()).unwrap(), data);
+            assert_eq!(op.function(), function);
         }
     }
 

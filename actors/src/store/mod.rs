@@ -10,6 +10,8 @@
 //!
 //! With Redis the order is Redis's: calls go there as they come, and what they change comes back with the changes of all nodes ([`relay`]).
 
+#[cfg(feature = "redis")]
+mod abroad;
 pub mod input;
 pub mod interest;
 pub mod lanes;
@@ -17,6 +19,8 @@ pub mod ledger;
 mod overridden;
 pub mod overrides;
 mod own;
+#[cfg(feature = "redis")]
+mod peers;
 pub(crate) mod publish;
 mod reader;
 #[cfg(feature = "redis")]
@@ -110,6 +114,16 @@ pub enum Triggered {
     End(Arc<Binding>),
 }
 
+/// A worker has registered an override of a stream, or the last one of it is gone.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Overridden {
+    /// The stream.
+    pub stream: Box<str>,
+    /// Whether it has an override.
+    pub is: bool,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Flush;
@@ -167,6 +181,15 @@ impl Store {
             retry_due: false,
             lagging: Vec::new(),
             _sentinel: sentinel,
+        }
+    }
+
+    /// Has a call carried out, here.
+    fn carry_out(&mut self, submit: Submit, ctx: &mut Context<Self>) {
+        match overridden::route(self, &submit) {
+            Route::Own => self.apply(submit, ctx),
+            Route::Call(with) => self.call_override(with, submit, ctx),
+            Route::Lane(group, share) => self.enqueue(&group, share, Call::Op(submit), ctx),
         }
     }
 
@@ -245,6 +268,7 @@ impl Store {
     }
 
     fn send_snapshot(&mut self, request: &TakeSnapshot, result: Result<Arc<Snapshot>, CallError>) {
+        let Some(result) = self.send_abroad(request, result) else { return };
         let feed = Feed::Snapshot { request: request.request, result };
         if self.interest.send(&request.group, request.link, feed) && !self.lagging.contains(&(request.group.clone(), request.link)) {
             self.lagging.push((request.group.clone(), request.link));
@@ -272,10 +296,9 @@ impl Handler<Submit> for Store {
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         let Some(submit) = self.hold(submit) else { return };
-        match overridden::route(self, &submit) {
-            Route::Own => self.apply(submit, ctx),
-            Route::Call(with) => self.call_override(with, submit, ctx),
-            Route::Lane(group, share) => self.enqueue(&group, share, Call::Op(submit), ctx),
+        match self.forward(submit, ctx) {
+            Some(submit) => self.carry_out(submit, ctx),
+            None => self.settle(ctx),
         }
     }
 }
@@ -319,7 +342,7 @@ impl Handler<TakeSnapshot> for Store {
     type Result = ();
 
     fn handle(&mut self, request: TakeSnapshot, ctx: &mut Self::Context) {
-        if self.has_lane(&request.group) {
+        if self.home(request.group.stream()).is_none() && self.has_lane(&request.group) {
             let group = request.group.clone();
             return self.enqueue(&group, Share::Exclusive, Call::Snapshot(request), ctx);
         }
@@ -353,5 +376,13 @@ impl Handler<Triggered> for Store {
         }
         self.news.push_back(News::Triggered(message));
         self.pass_on(ctx);
+    }
+}
+
+impl Handler<Overridden> for Store {
+    type Result = ();
+
+    fn handle(&mut self, Overridden { stream, is }: Overridden, _: &mut Self::Context) {
+        self.tell_peers(&stream, is);
     }
 }

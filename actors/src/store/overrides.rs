@@ -1,6 +1,5 @@
 //! Calls to the functions by which a worker takes over a stream (protocol.md B.6), or all streams, as an adapter of functions.
 
-use bytes::BufMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -10,7 +9,6 @@ use crate::functions::table::Override;
 use crate::functions::{Registry, value_or_null};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::{Json, object, present};
-use crate::wire::put_string;
 
 /// The override that serves an operation, if its stream has one for it.
 #[must_use]
@@ -50,7 +48,7 @@ pub enum Answered {
 /// # Errors
 /// The worker's own error, `JSON_ERROR` where its answer has the wrong shape, or the operation's code where a write answers nothing.
 pub fn call(registry: &Registry, with: Override, op: Op) -> impl Future<Output = (Op, Result<Answered, CallError>)> + use<> {
-    let (stream, input) = input(&op);
+    let (stream, input) = (op.stream(), op.to_input());
     let id = registry.override_id(with, stream);
     let answer = invoke(registry, with, stream, input);
     // An adapter that nobody serves is a failure of ours, and not of whoever called.
@@ -112,8 +110,7 @@ fn read(id: &str, op: &Op, output: Output) -> Result<Answered, CallError> {
 /// The worker's own error.
 pub async fn get(registry: &Registry, key: &ItemKey) -> Result<Option<Json>, CallError> {
     let op = Op::Get { key: key.clone() };
-    let (stream, input) = input(&op);
-    let output = invoke(registry, Override::Get, stream, input).await?;
+    let output = invoke(registry, Override::Get, op.stream(), op.to_input()).await?;
     // `null` is what a Python or Node `get` answers for an item that is not there.
     Ok(match output {
         Output::Value(json) if !json.is_null() => Some(json),
@@ -127,8 +124,7 @@ pub async fn get(registry: &Registry, key: &ItemKey) -> Result<Option<Json>, Cal
 /// The worker's own error, or `JSON_ERROR`.
 pub async fn list_group(registry: &Registry, group: &GroupKey) -> Result<Vec<(Name, Json)>, CallError> {
     let op = Op::List { group: group.clone() };
-    let (stream, input) = input(&op);
-    let json = value_or_null(invoke(registry, Override::List, stream, input).await)?;
+    let json = value_or_null(invoke(registry, Override::List, op.stream(), op.to_input()).await)?;
     // An override answers values without their names; a `sync` needs no more.
     Ok(list(&json)?.into_iter().map(|value| (Name::from(""), value)).collect())
 }
@@ -167,35 +163,4 @@ fn pair(json: &Json) -> Result<Pair, CallError> {
     }
     let shape: Shape<'_> = object(json.as_bytes()).map_err(|error| wrong_shape("an object with `old_value` and `new_value`", &error))?;
     Ok((shape.old_value.map(Json::copy), shape.new_value.map(Json::copy), shape.errors.map(Json::copy)))
-}
-
-/// The stream, and the declared keys of the call and nothing else; values go as they came.
-fn input(op: &Op) -> (&str, Json) {
-    let stream = match op {
-        Op::ListGroups { stream } => stream.as_str(),
-        other => other.group().map_or("", GroupKey::stream),
-    };
-    if matches!(op, Op::ListAll) {
-        return ("", Json::assembled("{}"));
-    }
-    let mut out = b"{\"stream_name\":".to_vec();
-    put_string(&mut out, stream);
-    if let Some(group) = op.group() {
-        out.put_slice(b",\"group_id\":");
-        put_string(&mut out, group.group());
-    }
-    if let Op::Set { key, .. } | Op::Get { key } | Op::Delete { key } | Op::Update { key, .. } = op {
-        out.put_slice(b",\"item_id\":");
-        put_string(&mut out, key.item.as_str());
-    }
-    if let Op::Set { data, .. } = op {
-        out.put_slice(b",\"data\":");
-        out.put_slice(data.as_bytes());
-    }
-    if let Op::Update { raw, .. } = op {
-        out.put_slice(b",\"ops\":");
-        out.put_slice(raw.as_bytes());
-    }
-    out.put_u8(b'}');
-    (stream, Json::assembled(out))
 }

@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 use actix::{Addr, AsyncContext, Context, Handler, Message, Recipient};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::abroad::ABROAD;
 use super::input::Op;
 use super::ledger::{self, Body};
+use super::peers::{AWAY, Peers};
 use super::publish;
 use super::relay::Relayed;
 use super::{Keeper, Store, Submit, TakeSnapshot, failure};
 use crate::adapter::AdapterError;
-use crate::adapter::redis::{Applied, FeedItem, Redis};
+use crate::adapter::redis::{Applied, FeedItem, MeshFeed, Redis};
 use crate::change::{Position, Snapshot};
 use crate::error::{self, CallError, Outcome, Output};
 use crate::functions::{Registry, ReplyTo};
@@ -66,6 +68,12 @@ pub(super) struct Shared {
     /// Streams with a trigger.
     streams: HashMap<Box<str>, Followed>,
     watchings: Watching,
+    /// The other nodes, and what comes from them until somebody listens.
+    pub(super) peers: Peers,
+    mesh: Option<MeshFeed>,
+    /// Snapshots that other nodes have asked for, by number: which node, and its own number.
+    pub(super) guests: HashMap<u64, (Box<str>, u64)>,
+    pub(super) requests: u64,
     /// Changes that no trigger was told of.
     missed: u64,
 }
@@ -99,7 +107,8 @@ pub(super) struct WatchedFrom {
 
 impl Shared {
     /// A keeper whose answers are handed out on the present arbiter.
-    fn new(redis: Redis, max_value_bytes: usize) -> Self {
+    fn new(redis: Redis, max_value_bytes: usize, met: oneshot::Sender<()>) -> Self {
+        let (mesh, feed) = redis.join();
         Self {
             redis,
             max_value_bytes,
@@ -108,6 +117,10 @@ impl Shared {
             early: Vec::new(),
             streams: HashMap::new(),
             watchings: 0,
+            peers: Peers::new(mesh, met),
+            mesh: Some(feed),
+            guests: HashMap::new(),
+            requests: 0,
             missed: 0,
         }
     }
@@ -147,19 +160,37 @@ impl Shared {
         self.redis.get(by.get(), key)
     }
 
-    /// The state of a group that is watched from before it on. `store` is told from where.
-    pub(super) fn snapshot(
-        &self,
-        request: &TakeSnapshot,
-        store: Addr<Store>,
-    ) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
-        let (redis, watched) = (self.redis.clone(), self.redis.watch(&request.group));
-        let (group, whole, items) = (request.group.clone(), request.whole, request.items.clone());
-        async move {
+    /// The state of a group. It is watched from before that on, and `store` told from where, unless it is for another node.
+    pub(super) fn snapshot(&mut self, request: &TakeSnapshot, store: Addr<Store>) -> BoxFuture<'static, Result<Snapshot, AdapterError>> {
+        let (redis, group) = (self.redis.clone(), request.group.clone());
+        let (whole, items) = (request.whole, request.items.clone());
+        if request.link == ABROAD {
+            return Box::pin(redis.snapshot(SocketId::NONE.get(), &group, whole, &items));
+        }
+        let watched = self.redis.watch(&group);
+        let home = self.peers.home(group.stream()).map(str::to_owned);
+        let elsewhere = home.map(|home| self.peers.take(&home, request, store.clone()));
+        Box::pin(async move {
             let position = watched.await?;
             store.do_send(WatchedFrom { group: group.clone(), position });
-            redis.snapshot(SocketId::NONE.get(), &group, whole, &items).await
-        }
+            let Some(taken) = elsewhere else { return redis.snapshot(SocketId::NONE.get(), &group, whole, &items).await };
+            let snapshot = taken.await?;
+            if rank(snapshot.position) < rank(position) {
+                // Between the two there may be changes that nobody tells.
+                return Err(AdapterError::Away("the state is older than what is watched; it is read again".into()));
+            }
+            Ok(snapshot)
+        })
+    }
+
+    /// Sends a call to the node that carries it out.
+    pub(super) fn send_to(&mut self, home: &str, Submit { op, reply, .. }: Submit, store: Addr<Store>) {
+        let size = match &op {
+            Op::Set { data, .. } | Op::Send { data, .. } => data.as_bytes().len(),
+            Op::Update { raw, .. } => raw.as_bytes().len(),
+            _ => 0,
+        };
+        self.answers.push(reply, size, self.peers.call(home, &op, store));
     }
 
     /// Stops taking messages while too much is under way.
@@ -203,14 +234,18 @@ fn written(Applied { old, new, errors }: Applied) -> Output {
 
 impl Store {
     /// A store on Redis, on the present arbiter.
-    pub fn shared(registry: Arc<Registry>, redis: Redis, news_to: Recipient<News>, sentinel: Sentinel) -> Self {
-        let shared = Shared::new(redis, registry.settings.stream.max_value_bytes);
+    ///
+    /// `met` is told when the other nodes have said which streams workers serve there.
+    pub fn shared(registry: Arc<Registry>, redis: Redis, news_to: Recipient<News>, sentinel: Sentinel, met: oneshot::Sender<()>) -> Self {
+        let shared = Shared::new(redis, registry.settings.stream.max_value_bytes, met);
         Self::on(Keeper::Shared(shared), registry, news_to, sentinel)
     }
 
     pub(super) fn begin(&mut self, ctx: &mut Context<Self>) {
-        if matches!(self.keeper, Keeper::Shared(_)) {
-            ctx.run_interval(PATIENCE / 10, |store, _| store.give_up());
+        let Keeper::Shared(shared) = &mut self.keeper else { return };
+        ctx.run_interval(PATIENCE / 10, |store, _| store.give_up());
+        if let Some(feed) = shared.mesh.take() {
+            self.meet(feed, ctx);
         }
     }
 
@@ -237,6 +272,13 @@ impl Store {
         ctx: &mut Context<Self>,
     ) -> Option<(TakeSnapshot, Result<Snapshot, AdapterError>)> {
         let Keeper::Shared(shared) = &mut self.keeper else { return Some((request, snapshot)) };
+        if request.link == ABROAD {
+            if let Err(error @ (AdapterError::Away(_) | AdapterError::Overloaded(_))) = snapshot {
+                self.send_abroad(&request, Err(CallError::new(AWAY, error.to_string())));
+                return None;
+            }
+            return Some((request, snapshot));
+        }
         match snapshot {
             Ok(snapshot) if !shared.is_due(&request, &snapshot) => {
                 shared.early.push((Instant::now(), request, snapshot));
@@ -426,9 +468,14 @@ impl Answers {
         call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
         form: impl FnOnce(T) -> Output + Send + 'static,
     ) {
+        self.push(reply, bytes, async move { call.await.map(form).map_err(|error| failure(code, &error)) });
+    }
+
+    /// Has `reply` answered with the outcome of a call that has so many bytes.
+    fn push(&mut self, reply: ReplyTo, bytes: usize, call: impl Future<Output = Outcome> + Send + 'static) {
         self.calls += 1;
         let (n, share) = (self.calls, Share::take(&self.load, bytes));
-        let answer = async move { (n, reply, call.await.map(form).map_err(|error| failure(code, &error)), share) };
+        let answer = async move { (n, reply, call.await, share) };
         // Whoever delivers them ends with the thread.
         drop(self.pending.send(Box::pin(answer)));
     }

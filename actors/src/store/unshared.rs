@@ -43,6 +43,20 @@ impl Store {
         Some(submit)
     }
 
+    pub(super) fn forward(&mut self, submit: Submit, _: &mut Context<Self>) -> Option<Submit> {
+        Some(submit)
+    }
+
+    pub(super) fn home(&self, _: &str) -> Option<&str> {
+        None
+    }
+
+    pub(super) fn tell_peers(&mut self, _: &str, _: bool) {}
+
+    pub(super) fn send_abroad<T>(&mut self, _: &TakeSnapshot, result: T) -> Option<T> {
+        Some(result)
+    }
+
     pub(super) fn in_turn(
         &mut self,
         request: TakeSnapshot,

@@ -65,6 +65,11 @@ pub(super) fn births(stream: &str, db: i64) -> String {
     format!("{channel}@{db}")
 }
 
+/// Where messages for a node are published, and those for all.
+pub(super) fn mesh(node: Option<&str>, db: i64) -> String {
+    format!("weir:{{mesh}}:{}@{db}", node.unwrap_or("all"))
+}
+
 /// The groups that a stream has, or had: a sorted set by the time of the last look.
 pub(super) fn groups(stream: &str) -> String {
     let mut key = "weir:{index}:groups:".to_owned();

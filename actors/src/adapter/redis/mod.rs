@@ -17,6 +17,7 @@ mod feed;
 mod index;
 mod keys;
 mod line;
+mod mesh;
 mod message;
 mod node;
 mod options;
@@ -47,6 +48,7 @@ use crate::store::ledger::Body;
 pub use self::call::Applied;
 pub use self::error::RedisError;
 pub use self::feed::{Feed, FeedItem};
+pub use self::mesh::{Mesh, MeshFeed, MeshItem};
 pub use self::options::RedisOptions;
 
 /// A handle on one Redis, or one Cluster. Its clones share the connections and the order of calls.
@@ -61,6 +63,7 @@ pub struct Redis {
     feed: mpsc::UnboundedSender<feed::Ask>,
     load: Arc<Load>,
     up: Arc<AtomicBool>,
+    setup: Arc<mesh::Setup>,
     max_calls: usize,
     max_bytes: usize,
 }
@@ -86,6 +89,12 @@ impl Redis {
     #[must_use]
     pub fn link(&self) -> Arc<AtomicBool> {
         self.up.clone()
+    }
+
+    /// Joins the other nodes, on the tokio runtime of the caller.
+    #[must_use]
+    pub fn join(&self) -> (Mesh, MeshFeed) {
+        mesh::join(self.line.clone(), self.setup.clone())
     }
 
     /// Stores a value; a new item goes to the end of its group, an update keeps its place.

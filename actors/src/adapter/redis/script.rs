@@ -44,6 +44,11 @@ impl Constants {
     pub(super) fn verbs(&self) -> (&'static str, &'static str) {
         if self.cluster { ("SSUBSCRIBE", "SUNSUBSCRIBE") } else { ("SUBSCRIBE", "UNSUBSCRIBE") }
     }
+
+    /// How something is published to those who subscribe so.
+    pub(super) fn publish(&self) -> &'static str {
+        if self.cluster { "SPUBLISH" } else { "PUBLISH" }
+    }
 }
 
 /// A call, but for the arguments of `what`, which have about `size` bytes.

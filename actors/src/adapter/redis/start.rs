@@ -16,7 +16,7 @@ use super::node::{self, Connection};
 use super::options::{self, RedisOptions};
 use super::script;
 use super::topology::Topology;
-use super::{Line, Redis, index, keys};
+use super::{Line, Redis, index, keys, mesh};
 
 /// How often a start that waits for Redis says so.
 const COMPLAINT: Duration = Duration::from_secs(5);
@@ -55,9 +55,10 @@ pub(super) async fn connect(options: RedisOptions) -> Result<(Redis, Feed), Redi
     }
 
     let line = Line { commands, seen };
-    let (asks, feed) = feed::spawn(&options, constants, seeds, line.clone(), text);
+    let (asks, feed) = feed::spawn(&options, constants.clone(), seeds.clone(), line.clone(), text.clone());
+    let setup = Arc::new(mesh::Setup { seeds, constants, timeout: options.response_timeout, text });
     let (max_calls, max_bytes) = (options.max_calls, options.max_bytes);
-    Ok((Redis { line, feed: asks, load: Arc::new(Load::default()), up, max_calls, max_bytes }, feed))
+    Ok((Redis { line, feed: asks, load: Arc::new(Load::default()), up, setup, max_calls, max_bytes }, feed))
 }
 
 enum Failed {

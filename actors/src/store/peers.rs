@@ -1,0 +1,329 @@
+//! Overrides at other nodes: which node serves which stream, and what is asked of it.
+//!
+//! A worker takes over a stream at the node that it is connected to. Every node tells the others which streams that are, and has calls to
+//! a stream carried out at its *home*: the node where an override was registered last. There they stand in the one lane of their group,
+//! whoever made them. No actor here; see [`Store`](super::Store).
+
+mod note;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use actix::Addr;
+use tokio::sync::oneshot;
+
+use self::note::MAX_MESSAGE_BYTES;
+pub(super) use self::note::{Note, answer, outcome, snapshot, state};
+use super::abroad::Missing;
+use super::input::Op;
+use super::{Store, TakeSnapshot, failure};
+use crate::adapter::AdapterError;
+use crate::adapter::redis::Mesh;
+use crate::change::Snapshot;
+use crate::clock;
+use crate::error::{CallError, Outcome};
+
+/// How often a node says that it is there.
+pub(super) const BEAT: Duration = Duration::from_secs(2);
+/// How long a node may say nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The code by which a node says that it could not reach Redis itself.
+pub(super) const AWAY: &str = "away";
+
+/// Another node.
+struct Peer {
+    heard: Instant,
+    /// Which of its connections it speaks on, and how many changes of its streams it has told.
+    link: u64,
+    version: u64,
+    /// The streams that it serves, and since when.
+    streams: HashMap<Box<str>, u64>,
+}
+
+/// What was asked of another node.
+enum Asked {
+    Call(oneshot::Sender<Outcome>, &'static str),
+    Snapshot(oneshot::Sender<Result<Snapshot, AdapterError>>),
+}
+
+/// The other nodes, as this one knows them.
+pub(super) struct Peers {
+    mesh: Mesh,
+    link: u64,
+    version: u64,
+    mine: HashMap<Box<str>, u64>,
+    others: HashMap<Box<str>, Peer>,
+    /// Streams whose home is another node.
+    homes: HashMap<Box<str>, Box<str>>,
+    asked: HashMap<u64, (Box<str>, Asked)>,
+    numbers: u64,
+    /// How many nodes have heard the first greeting, and who waits for their answers.
+    greeted: Option<usize>,
+    met: Option<oneshot::Sender<()>>,
+}
+
+impl Peers {
+    /// Tells `met` when all nodes that are there have said what they serve.
+    pub(super) fn new(mesh: Mesh, met: oneshot::Sender<()>) -> Self {
+        Self {
+            mesh,
+            link: 0,
+            version: 0,
+            mine: HashMap::new(),
+            others: HashMap::new(),
+            homes: HashMap::new(),
+            asked: HashMap::new(),
+            numbers: 0,
+            greeted: None,
+            met: Some(met),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.mesh.id()
+    }
+
+    /// The node where calls to the stream are carried out, if that is another one.
+    pub(super) fn home(&self, stream: &str) -> Option<&str> {
+        if self.homes.is_empty() { None } else { self.homes.get(stream).map(|home| &**home) }
+    }
+
+    /// A worker has registered an override of the stream here (`true`), or the last one is gone.
+    pub(super) fn serve(&mut self, stream: &str, serves: bool) {
+        if serves {
+            let highest = self.others.values().filter_map(|peer| peer.streams.get(stream)).max().copied().unwrap_or(0);
+            // The one that comes last counts, whatever the clocks of the nodes say.
+            let since = clock::wall().max(highest + 1);
+            self.mine.insert(stream.into(), since);
+        } else if self.mine.remove(stream).is_none() {
+            return;
+        }
+        self.version += 1;
+        let since = self.mine.get(stream).copied();
+        self.say(None, &Note::Change { from: self.id(), version: self.version, stream: stream.into(), since });
+        self.settle(stream);
+    }
+
+    /// The link to the others is there: tells them who this is, and asks who they are. How many take it is for [`greeted`](Self::greeted).
+    pub(super) fn joined(&mut self) -> impl Future<Output = Result<usize, AdapterError>> + use<> {
+        self.link += 1;
+        self.fail(None);
+        self.tell_all(None);
+        self.mesh.send(None, Note::Hello { from: self.id() }.to_text())
+    }
+
+    /// So many nodes, this one among them, have taken the greeting and answer it.
+    pub(super) fn greeted(&mut self, nodes: usize) {
+        self.greeted = Some(nodes);
+        self.meet();
+    }
+
+    fn meet(&mut self) {
+        if self.greeted.is_some_and(|nodes| self.others.len() + 1 >= nodes)
+            && let Some(met) = self.met.take()
+        {
+            // Whoever waited has lost patience.
+            let _ = met.send(());
+        }
+    }
+
+    /// The link is gone, and with it whatever was on its way.
+    pub(super) fn parted(&mut self) {
+        self.fail(None);
+    }
+
+    /// Says that this node is there, and forgets those that do not.
+    pub(super) fn beat(&mut self) {
+        self.say(None, &Note::Alive { from: self.id(), link: self.link, version: self.version });
+        let silent: Vec<_> = self.others.iter().filter(|(_, peer)| peer.heard.elapsed() > SILENCE).map(|(id, _)| id.clone()).collect();
+        for id in silent {
+            tracing::warn!(node = %id, "a node has said nothing for {SILENCE:?}; its overrides do not count any more");
+            self.forget(&id);
+        }
+    }
+
+    /// Takes what another node says of itself. What it asks for, and answers, is not for here.
+    pub(super) fn hear(&mut self, note: &Note<'_>) {
+        match note {
+            Note::Hello { from } => self.tell_all(Some(from)),
+            Note::Serves { from, link, version, streams } => {
+                let streams: HashMap<Box<str>, u64> = streams.iter().map(|(stream, since)| (Box::from(&**stream), *since)).collect();
+                if self.others.get(&**from).is_some_and(|peer| peer.link != *link) {
+                    self.fail(Some(from));
+                }
+                let now: Vec<Box<str>> = streams.keys().cloned().collect();
+                let peer = Peer { heard: Instant::now(), link: *link, version: *version, streams };
+                let before = self.others.insert((&**from).into(), peer).map(|peer| peer.streams).unwrap_or_default();
+                for stream in before.into_keys().chain(now) {
+                    self.settle(&stream);
+                }
+                self.meet();
+            }
+            Note::Change { from, version, stream, since } => match self.others.get_mut(&**from) {
+                Some(peer) if peer.version + 1 == *version => {
+                    peer.heard = Instant::now();
+                    peer.version = *version;
+                    match since {
+                        Some(since) => drop(peer.streams.insert((&**stream).into(), *since)),
+                        None => drop(peer.streams.remove(&**stream)),
+                    }
+                    self.settle(stream);
+                }
+                Some(peer) if peer.version >= *version => {}
+                _ => self.ask(from),
+            },
+            Note::Alive { from, link, version } => match self.others.get_mut(&**from) {
+                Some(peer) if (peer.link, peer.version) == (*link, *version) => peer.heard = Instant::now(),
+                _ => self.ask(from),
+            },
+            Note::Call { .. } | Note::Take { .. } | Note::Answer { .. } | Note::State { .. } => {}
+        }
+    }
+
+    /// Has a call carried out at its stream's home; `store` is told where that is gone.
+    pub(super) fn call(&mut self, home: &str, op: &Op, store: Addr<Store>) -> impl Future<Output = Outcome> + use<> {
+        let (function, code, data) = (op.function(), op.error_code(), op.to_input());
+        let (sender, receiver) = oneshot::channel();
+        let n = self.enter(home, Asked::Call(sender, code));
+        let call = Note::Call { from: self.id(), n, function: function.into(), data: data.as_raw() };
+        let sent = self.send(home, call.to_text(), store);
+        async move {
+            sent.await.map_err(|error| failure(code, &error))?;
+            receiver.await.unwrap_or_else(|_lost| Err(failure(code, &unknown("the other node"))))
+        }
+    }
+
+    /// Has the state of a group read at its stream's home; `store` is told where that is gone.
+    pub(super) fn take(
+        &mut self,
+        home: &str,
+        request: &TakeSnapshot,
+        store: Addr<Store>,
+    ) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
+        let (sender, receiver) = oneshot::channel();
+        let n = self.enter(home, Asked::Snapshot(sender));
+        let (stream, group) = (request.group.stream().into(), request.group.group().into());
+        let items = request.items.iter().map(|item| item.as_str().into()).collect();
+        let take = Note::Take { from: self.id(), n, stream, group, whole: request.whole, items };
+        let sent = self.send(home, take.to_text(), store);
+        async move {
+            sent.await?;
+            receiver.await.unwrap_or_else(|_lost| Err(gone("the other node")))
+        }
+    }
+
+    fn send(&self, home: &str, text: Vec<u8>, store: Addr<Store>) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+        let too_large = (text.len() > MAX_MESSAGE_BYTES).then(|| {
+            let text = format!("the call has {} bytes; between nodes no more than {MAX_MESSAGE_BYTES} can be passed on", text.len());
+            AdapterError::Failed(text)
+        });
+        let (sent, home) = (too_large.is_none().then(|| self.mesh.send(Some(home), text)), home.to_owned());
+        async move {
+            let Some(sent) = sent else { return too_large.map_or(Ok(()), Err) };
+            if sent.await? > 0 {
+                return Ok(());
+            }
+            let error = gone(&home);
+            store.do_send(Missing(home));
+            Err(error)
+        }
+    }
+
+    /// A call that was asked for has ended.
+    pub(super) fn answered(&mut self, n: u64, outcome: Outcome) {
+        if let Some((_, Asked::Call(sender, _))) = self.asked.remove(&n) {
+            let _ = sender.send(outcome);
+        }
+    }
+
+    /// A state that was asked for was read.
+    pub(super) fn stated(&mut self, n: u64, state: Result<Snapshot, CallError>) {
+        if let Some((_, Asked::Snapshot(sender))) = self.asked.remove(&n) {
+            let failed = |error: CallError| match &*error.code {
+                AWAY => AdapterError::Away(error.message),
+                _ => AdapterError::Failed(error.message),
+            };
+            let _ = sender.send(state.map_err(failed));
+        }
+    }
+
+    /// What is sent back to a node that has asked.
+    pub(super) fn mesh(&self) -> Mesh {
+        self.mesh.clone()
+    }
+
+    /// A node did not get what it was sent: it is gone, whatever it has said.
+    pub(super) fn missing(&mut self, id: &str) {
+        if self.others.contains_key(id) {
+            tracing::warn!(node = id, "a node is gone; its overrides do not count any more");
+            self.forget(id);
+        }
+    }
+
+    fn enter(&mut self, home: &str, asked: Asked) -> u64 {
+        self.numbers += 1;
+        // Whoever waited for these has given up.
+        self.asked.retain(|_, (_, asked)| match asked {
+            Asked::Call(sender, _) => !sender.is_closed(),
+            Asked::Snapshot(sender) => !sender.is_closed(),
+        });
+        self.asked.insert(self.numbers, (home.into(), asked));
+        self.numbers
+    }
+
+    /// What was asked of that node, or of all, is not known any more.
+    fn fail(&mut self, id: Option<&str>) {
+        for (_, (home, asked)) in self.asked.extract_if(|_, (home, _)| id.is_none_or(|id| **home == *id)) {
+            let home = format!("node {home}, where a worker serves this stream,");
+            match asked {
+                Asked::Call(sender, code) => drop(sender.send(Err(failure(code, &unknown(&home))))),
+                // It changes nothing, so it is asked for again.
+                Asked::Snapshot(sender) => drop(sender.send(Err(gone(&home)))),
+            }
+        }
+    }
+
+    fn forget(&mut self, id: &str) {
+        self.fail(Some(id));
+        for stream in self.others.remove(id).into_iter().flat_map(|peer| peer.streams.into_keys()) {
+            self.settle(&stream);
+        }
+    }
+
+    /// Finds the home of a stream anew.
+    fn settle(&mut self, stream: &str) {
+        let mine = self.mine.get(stream).map(|since| (*since, self.id()));
+        let others = self.others.iter().filter_map(|(id, peer)| Some((*peer.streams.get(stream)?, &**id)));
+        match others.chain(mine).max() {
+            Some((_, home)) if home != self.id() => {
+                let home = home.into();
+                self.homes.insert(stream.into(), home);
+            }
+            _ => drop(self.homes.remove(stream)),
+        }
+    }
+
+    fn tell_all(&self, to: Option<&str>) {
+        let streams = self.mine.iter().map(|(stream, since)| (stream.as_ref().into(), *since)).collect();
+        self.say(to, &Note::Serves { from: self.id(), link: self.link, version: self.version, streams });
+    }
+
+    fn ask(&self, id: &str) {
+        self.say(Some(id), &Note::Hello { from: self.id() });
+    }
+
+    /// Says something that is said again if it gets lost.
+    fn say(&self, to: Option<&str>, note: &Note<'_>) {
+        drop(self.mesh.send(to, note.to_text()));
+    }
+}
+
+fn unknown(home: &str) -> AdapterError {
+    AdapterError::Unknown(format!(
+        "{home} ended, or the link to it broke, before it answered; the call may or may not have been carried out"
+    ))
+}
+
+fn gone(home: &str) -> AdapterError {
+    AdapterError::Away(format!("node {home}, where a worker serves this stream, has gone; nothing was done, call again"))
+}
