@@ -4,29 +4,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::server::Server;
-use crate::subscriber::{Subscriber, words};
+use crate::subscriber::{Subscriber, assert_timestamps_rise, values, words};
 use crate::worker::{Worker, group, key, write};
-
-/// Takes `count` frames.
-async fn frames(subscriber: &mut Subscriber, count: usize) -> Vec<Value> {
-    let mut frames = Vec::with_capacity(count);
-    for _ in 0..count {
-        frames.push(subscriber.next_frame().await);
-    }
-    frames
-}
-
-/// Checks that timestamps are whole milliseconds of this century, each greater than the one before.
-fn assert_timestamps_rise(frames: &[Value]) {
-    let timestamps: Vec<u64> = frames.iter().map(|frame| frame["timestamp"].as_u64().expect("an integer")).collect();
-    assert!(timestamps.is_sorted_by(|a, b| a < b), "{timestamps:?}");
-    assert!(timestamps.iter().all(|at| (1_600_000_000_000..1 << 53).contains(at)), "{timestamps:?}");
-}
-
-/// The values of `frames`' events.
-fn values(frames: &[Value]) -> Vec<Value> {
-    frames.iter().map(|frame| frame["event"]["data"].clone()).collect()
-}
 
 #[tokio::test]
 async fn void_sets_of_one_worker_are_seen_in_order() {
@@ -36,7 +15,7 @@ async fn void_sets_of_one_worker_are_seen_in_order() {
     for n in 0..500 {
         worker.void("stream::set", write("s", "g", "i", json!(n)));
     }
-    let frames = frames(&mut subscriber, 500).await;
+    let frames = subscriber.frames(500).await;
     assert_eq!(values(&frames), (0..500).map(Value::from).collect::<Vec<_>>());
     assert_timestamps_rise(&frames);
     assert!(words(&frames) == [vec!["create"], vec!["update"; 499]].concat());
@@ -53,7 +32,7 @@ async fn concurrent_writers_are_seen_in_one_order_by_all() {
             worker.void("stream::set", write("s", "g", &format!("i{}", n % 7), json!({"writer": writer, "n": n})));
         }
     }
-    let (first, second) = (frames(&mut first, 400).await, frames(&mut second, 400).await);
+    let (first, second) = (first.frames(400).await, second.frames(400).await);
     assert!(first == second, "two subscribers saw two orders");
     assert_timestamps_rise(&first);
     for writer in 0..4 {
@@ -98,7 +77,7 @@ async fn socket_with_group_and_item_subscription_gets_one_copy() {
     worker.result("stream::delete", key("s", "g", "i")).await;
     worker.set("s", "g", "end", json!(null)).await;
     worker.set("s", "g", "end", json!(0)).await;
-    let frames = frames(&mut subscriber, 5).await;
+    let frames = subscriber.frames(5).await;
     assert_eq!(words(&frames), ["create", "create", "event", "delete", "create"]);
     assert!(subscriber.under_way().await.is_empty());
 }
@@ -111,7 +90,7 @@ async fn sync_has_the_timestamp_of_the_last_change() {
     for n in 0..20 {
         worker.set("s", "g", "i", json!(n)).await;
     }
-    let last = frames(&mut first, 20).await.pop().unwrap();
+    let last = first.frames(20).await.pop().unwrap();
     let mut second = Subscriber::open(&server, "/stream/s/g/").await;
     let sync = second.next_frame().await;
     assert_eq!(

@@ -104,6 +104,15 @@ impl Subscriber {
         serde_json::from_str(&self.next_text().await).unwrap()
     }
 
+    /// The next `count` frames.
+    pub(crate) async fn frames(&mut self, count: usize) -> Vec<Value> {
+        let mut frames = Vec::with_capacity(count);
+        for _ in 0..count {
+            frames.push(self.next_frame().await);
+        }
+        frames
+    }
+
     /// What the next frame tells: `event`.
     pub(crate) async fn next_event(&mut self) -> Value {
         self.next_frame().await["event"].take()
@@ -151,4 +160,16 @@ impl Subscriber {
 /// The words of `frames`' events, in order.
 pub(crate) fn words(frames: &[Value]) -> Vec<&str> {
     frames.iter().map(|frame| frame["event"]["type"].as_str().unwrap()).collect()
+}
+
+/// The values of `frames`' events, in order.
+pub(crate) fn values(frames: &[Value]) -> Vec<Value> {
+    frames.iter().map(|frame| frame["event"]["data"].clone()).collect()
+}
+
+/// Checks that timestamps are whole milliseconds of this century, each greater than the one before.
+pub(crate) fn assert_timestamps_rise(frames: &[Value]) {
+    let timestamps: Vec<u64> = frames.iter().map(|frame| frame["timestamp"].as_u64().expect("an integer")).collect();
+    assert!(timestamps.is_sorted_by(|a, b| a < b), "{timestamps:?}");
+    assert!(timestamps.iter().all(|at| (1_600_000_000_000..1 << 53).contains(at)), "{timestamps:?}");
 }

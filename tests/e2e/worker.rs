@@ -126,14 +126,14 @@ impl Worker {
         self.outgoing.send(message).expect("the socket of the worker has ended");
     }
 
-    /// Sends an `invokefunction` with these keys and a fresh id, unless it has one; the text of its result.
-    pub(crate) async fn reply_text(&self, call: &str) -> String {
+    /// Sends an `invokefunction` with these keys and a fresh id, unless it has one, at once; the future is the text of its result.
+    pub(crate) fn reply_text(&self, call: &str) -> impl Future<Output = String> + use<> {
         let id = Uuid::new_v4().to_string();
         let (sender, receiver) = oneshot::channel();
         self.shared.lock().unwrap().waiting.insert(id.clone(), sender);
         let call = call.trim_start().strip_prefix('{').unwrap();
         self.send_message(Message::text(format!(r#"{{"type":"invokefunction","invocation_id":"{id}",{call}"#)));
-        within("result of the call", receiver).await.expect("the socket of the worker has ended")
+        async { within("result of the call", receiver).await.expect("the socket of the worker has ended") }
     }
 
     /// The same with the result parsed and without its `type` and `invocation_id`.
