@@ -19,6 +19,7 @@ mod auth;
 mod bad_frames;
 mod bad_input;
 mod calls;
+mod conformance;
 mod crash;
 mod full_disk;
 mod functions;

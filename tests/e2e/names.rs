@@ -34,7 +34,7 @@ const NAMES: [&str; 22] = [
 ];
 
 /// The odd names and one as long as names may be.
-fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     NAMES.iter().map(ToString::to_string).chain(["ä".repeat(256)]).collect()
 }
 
