@@ -126,3 +126,87 @@ async fn missing_worker_fails_every_function_at_once_and_a_new_one_mends_it() {
     keeper.settle().await;
     caller.set("s", "g", "i", json!(1)).await;
 }
+
+#[tokio::test]
+async fn missing_worker_fails_an_update_as_it_does_the_other_functions() {
+    let server = server();
+    let caller = Worker::open(&server).await;
+    let mut update = key("s", "g", "i");
+    update["ops"] = json!([]);
+    let (code, message) = caller.error("stream::update", update).await;
+    assert_eq!(code, "STREAM_UPDATE_ERROR");
+    assert!(message.contains("my::store::") && message.contains("start the worker"), "{message}");
+}
+
+#[tokio::test]
+async fn missing_worker_ends_joins_and_leaves_those_who_have_joined() {
+    let server = server();
+    let (keeper, caller) = (Worker::open(&server).await, Worker::open(&server).await);
+    for path in ["/stream/s/g/", "/stream/s/g/i"] {
+        assert_eq!(Subscriber::open(&server, path).await.closed().await, 1011, "{path}");
+    }
+    store(&keeper);
+    keeper.settle().await;
+    let (mut subscriber, _) = Subscriber::of(&server, "s", "g").await;
+    keeper.disconnect().await;
+    server.logged("worker disconnected").await;
+    caller.error("stream::set", write("s", "g", "i", json!(1))).await;
+    caller.result("stream::send", json!({"stream_name": "s", "group_id": "g", "type": "t", "data": 2})).await;
+    assert_eq!(subscriber.next_event().await["event"]["data"], 2, "events need no store");
+    let keeper = Worker::open(&server).await;
+    store(&keeper);
+    keeper.settle().await;
+    caller.set("s", "g", "i", json!(3)).await;
+    assert_eq!(subscriber.next_event().await, json!({"type": "create", "data": 3}));
+}
+
+#[tokio::test]
+async fn requests_have_the_keys_of_the_call_and_nothing_else() {
+    let server = server();
+    let (keeper, caller) = (Worker::open(&server).await, Worker::open(&server).await);
+    let written = |_: &Value| json!({"new_value": 1});
+    let mut calls = [
+        keeper.serve("my::store::set", written),
+        keeper.serve("my::store::get", |_| json!(1)),
+        keeper.serve("my::store::delete", |_| json!({})),
+        keeper.serve("my::store::list", |_| json!([])),
+        keeper.serve("my::store::list_groups", |_| json!([])),
+        keeper.serve("my::store::list_all", |_| json!({"stream": [], "count": 0})),
+        keeper.serve("my::store::update", written),
+    ];
+    keeper.settle().await;
+    let mut update = key("s", "g", "i");
+    update["ops"] = json!([{"type": "remove", "path": "a"}]);
+    let inputs = [
+        ("stream::set", write("s", "g", "i", json!({"z": 1, "a": 2}))),
+        ("stream::get", key("s", "g", "i")),
+        ("stream::delete", key("s", "g", "i")),
+        ("stream::list", group("s", "g")),
+        ("stream::list_groups", json!({"stream_name": "s"})),
+        ("stream::list_all", json!({})),
+        ("stream::update", update),
+    ];
+    for ((function, input), calls) in inputs.into_iter().zip(&mut calls) {
+        let mut more = input.clone();
+        more["unknown"] = json!(1);
+        caller.result(function, more).await;
+        assert_eq!(calls.data().await, input, "{function}");
+        assert!(calls.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn worker_that_does_not_answer_fails_the_call_and_not_the_next() {
+    let server = Server::with(json!({"adapter": {"class": "my::store"}, "join_timeout_ms": 200}));
+    let (keeper, caller) = (Worker::open(&server).await, Worker::open(&server).await);
+    let mut calls = keeper.hold("my::store::set");
+    keeper.settle().await;
+    assert_eq!(caller.error("stream::set", write("s", "g", "i", json!(1))).await.0, "invocation_timeout");
+    calls.next().await;
+    store(&keeper);
+    keeper.settle().await;
+    assert_eq!(caller.set("s", "g", "i", json!(2)).await, json!({"old_value": null, "new_value": 2}));
+    keeper.serve("my::store::set", |_| Answer::Error(json!({"code": "MINE", "message": "mine"})));
+    keeper.settle().await;
+    assert_eq!(caller.error("stream::set", write("s", "g", "i", json!(1))).await, ("MINE".to_owned(), "mine".to_owned()));
+}
