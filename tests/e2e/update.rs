@@ -129,6 +129,18 @@ async fn increment_keeps_integers_and_adds_fractions() {
 }
 
 #[tokio::test]
+async fn update_of_one_key_leaves_the_doubles_of_the_others() {
+    let (_server, worker) = start().await;
+    // As JavaScript and Python write them: the shortest text that means this double and no other.
+    let others = r#""a":1895.2307815716774,"b":8.530479838611245e-10,"c":1960257962.2244542"#;
+    let set = format!(r#"{{"stream_name":"s","group_id":"g","item_id":"i","data":{{{others},"n":1}}}}"#);
+    worker.reply_text(&format!(r#"{{"function_id":"stream::set","data":{set}}}"#)).await;
+    let ops = json!([{"type": "increment", "path": "n", "by": 1}]);
+    let reply = worker.reply_text(&json!({"function_id": "stream::update", "data": input(&ops)}).to_string()).await;
+    assert!(reply.contains(&format!(r#""new_value":{{{others},"n":2}}"#)), "{reply}");
+}
+
+#[tokio::test]
 async fn update_keeps_the_order_of_keys_and_the_place_in_the_list() {
     let (_server, worker) = start().await;
     worker.set("s", "g", "i", json!({"z": 1, "a": 2, "m": 3})).await;
