@@ -18,7 +18,7 @@ use crate::trigger::Triggers;
 
 /// How long a start waits for the other nodes to say what they serve.
 #[cfg(feature = "redis")]
-const GREETING: std::time::Duration = std::time::Duration::from_millis(500);
+const GREETING: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A running system.
 ///

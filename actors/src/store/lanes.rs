@@ -75,6 +75,12 @@ impl<C, R> Lane<C, R> {
         }
     }
 
+    /// Whether a call up to that ticket is under way, or waits, that may write.
+    #[must_use]
+    pub fn is_written(&self, upto: Ticket) -> bool {
+        self.entries.iter().take_while(|entry| entry.ticket <= upto).any(|entry| !matches!(entry.share, Share::Read(_)))
+    }
+
     /// Whether an exclusive call is under way.
     #[must_use]
     pub fn is_exclusive(&self) -> bool {

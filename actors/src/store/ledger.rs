@@ -324,9 +324,11 @@ pub fn updated(old: Option<&Json>, ops: &[ops::UpdateOp], max_value_bytes: usize
     let error = |text: String| CallError::new("STREAM_UPDATE_ERROR", text);
     let current = match old {
         None => None,
-        Some(json) => Some(
-            json.to_value().ok_or_else(|| error("the stored value is nested too deeply or holds a lone surrogate; set it anew".into()))?,
-        ),
+        Some(json) => Some(json.to_value().ok_or_else(|| {
+            error(
+                "the stored value is nested too deeply, or holds a lone surrogate or a number that no double can hold; set it anew".into(),
+            )
+        })?),
     };
     let updated = ops::apply(current, ops);
     let new = Json::from_value(&updated.value);

@@ -154,6 +154,8 @@ pub struct Store {
     flush_due: bool,
     lanes: HashMap<GroupKey, Lane<Call, Ended>>,
     next_ticket: Ticket,
+    /// Calls for several groups that wait for writes in lanes.
+    behind: VecDeque<(Ticket, Submit)>,
     news: VecDeque<News>,
     news_to: Recipient<News>,
     retry_due: bool,
@@ -176,6 +178,7 @@ impl Store {
             flush_due: false,
             lanes: HashMap::new(),
             next_ticket: 0,
+            behind: VecDeque::new(),
             news: VecDeque::new(),
             news_to,
             retry_due: false,
@@ -190,6 +193,7 @@ impl Store {
             Route::Own => self.apply(submit, ctx),
             Route::Call(with) => self.call_override(with, submit, ctx),
             Route::Lane(group, share) => self.enqueue(&group, share, Call::Op(submit), ctx),
+            Route::Behind(ticket) => self.wait_behind(ticket, submit),
         }
     }
 

@@ -54,17 +54,18 @@ pub(super) enum Route {
     Call(Override),
     /// Into the lane of its group.
     Lane(GroupKey, Share),
+    /// Behind the writes in all lanes up to this one.
+    Behind(Ticket),
 }
 
 /// Where a call has to go, by the overrides that are registered now.
 pub(super) fn route(store: &Store, Submit { op, reply, .. }: &Submit) -> Route {
-    let wide = match op {
-        Op::ListGroups { stream } => Some((Override::ListGroups, stream.as_str())),
-        Op::ListAll => Some((Override::ListAll, "")),
-        _ => None,
-    };
-    if let Some((with, stream)) = wide {
-        return if store.registry.overrides(stream).has(with) { Route::Call(with) } else { Route::Own };
+    if let Op::ListGroups { .. } | Op::ListAll = op {
+        let overrides = store.registry.overrides(op.stream());
+        let route = overrides::of(op).filter(|with| overrides.has(*with)).map_or(Route::Own, Route::Call);
+        // A handler may list while a lane waits for that handler.
+        let inside = reply.caller().is_some_and(|caller| store.serves(caller, op.stream()));
+        return if !inside && store.is_written(op, store.next_ticket) { Route::Behind(store.next_ticket) } else { route };
     }
     let Some(group) = op.group().filter(|group| store.has_lane(group)) else { return Route::Own };
     let overrides = store.registry.overrides(group.stream());
@@ -72,9 +73,7 @@ pub(super) fn route(store: &Store, Submit { op, reply, .. }: &Submit) -> Route {
     let now = with.map_or(Route::Own, Route::Call);
     // A handler may call its own group while the lane waits for that handler. It cannot be told from the worker's other calls, so only
     // what would wait for ever goes ahead: reads while an exclusive call is under way, and events that are waited for.
-    let inside = reply.caller().is_some_and(|caller| {
-        overrides.iter().any(|op| store.registry.owner_of(&store.registry.override_id(op, group.stream())) == Some(caller))
-    });
+    let inside = reply.caller().is_some_and(|caller| store.serves(caller, group.stream()));
     let exclusive = store.lanes.get(group).is_some_and(Lane::is_exclusive);
     if inside && (matches!(op, Op::Send { .. }) || (op.is_read() && exclusive)) {
         return now;
@@ -99,9 +98,46 @@ impl Store {
         self.lanes.contains_key(group) || !self.registry.overrides(group.stream()).is_empty()
     }
 
+    /// Whether that worker serves an override of the stream.
+    fn serves(&self, worker: SocketId, stream: &str) -> bool {
+        let overrides = self.registry.overrides(stream);
+        overrides.iter().any(|op| self.registry.owner_of(&self.registry.override_id(op, stream)) == Some(worker))
+    }
+
+    /// Whether a write up to that ticket is under way that a call for several groups must see.
+    fn is_written(&self, op: &Op, upto: Ticket) -> bool {
+        let concerns = |group: &GroupKey| matches!(op, Op::ListAll) || group.stream() == op.stream();
+        self.lanes.iter().any(|(group, lane)| concerns(group) && lane.is_written(upto))
+    }
+
+    /// Has a call for several groups wait for the writes under way.
+    pub(super) fn wait_behind(&mut self, ticket: Ticket, submit: Submit) {
+        if self.behind.len() >= LANE {
+            let text = format!("{LANE} calls wait for the writes before them; call again later");
+            return submit.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+        }
+        self.behind.push_back((ticket, submit));
+    }
+
+    /// Carries out what has waited and need not any more.
+    fn let_behind_go(&mut self, ctx: &mut Context<Self>) {
+        for (ticket, submit) in std::mem::take(&mut self.behind) {
+            if self.is_written(&submit.op, ticket) {
+                self.behind.push_back((ticket, submit));
+                continue;
+            }
+            let overrides = self.registry.overrides(submit.op.stream());
+            match overrides::of(&submit.op).filter(|with| overrides.has(*with)) {
+                Some(with) => self.call_override(with, submit, ctx),
+                None => self.apply(submit, ctx),
+            }
+        }
+    }
+
     /// Calls an override outside all lanes.
     pub(super) fn call_override(&mut self, with: Override, Submit { op, by, reply }: Submit, ctx: &mut Context<Self>) {
-        let (call, store) = (overrides::call(&self.registry, with, op), ctx.address());
+        let code = op.error_code();
+        let (call, store) = (overrides::call(&self.registry, with, op, code), ctx.address());
         // Not a future of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
         actix::spawn(async move {
             let (op, result) = call.await;
@@ -146,7 +182,8 @@ impl Store {
         match call {
             Call::Op(Submit { op, by, reply }) => match overrides::of(&op).filter(|with| overrides.has(*with)) {
                 Some(with) => {
-                    let call = overrides::call(&registry, with, op);
+                    let code = op.error_code();
+                    let call = overrides::call(&registry, with, op, code);
                     drop(actix::spawn(async move {
                         let (op, result) = call.await;
                         store.do_send(Done { lane, ended: Ended::Op(Submit { op, by, reply }, result) });
@@ -222,6 +259,9 @@ impl Store {
             lane.done(ticket, ended);
         }
         self.run_lane(&group, ctx);
+        if !self.behind.is_empty() {
+            self.let_behind_go(ctx);
+        }
     }
 
     fn finish(&mut self, ended: Ended, ctx: &mut Context<Self>) {
@@ -279,10 +319,11 @@ async fn update(
     ops: Vec<UpdateOp>,
     raw: Json,
 ) -> (Op, Option<Result<Answered, CallError>>) {
+    let code = "STREAM_UPDATE_ERROR";
     let old = if overrides.has(Override::Get) {
-        overrides::get(registry, &key).await
+        overrides::get(registry, &key, code).await
     } else {
-        stored.await.map_err(|error| failure("STREAM_UPDATE_ERROR", &error))
+        stored.await.map_err(|error| failure(code, &error))
     };
     let limit = registry.settings.stream.max_value_bytes;
     let updated = old.and_then(|old| Ok((ledger::updated(old.as_ref(), &ops, limit)?, old)));
@@ -290,7 +331,7 @@ async fn update(
         Err(error) => Err(error),
         Ok(((new, errors), old)) if overrides.has(Override::Set) => {
             let set = Op::Set { key: key.clone(), data: new };
-            overrides::call(registry, Override::Set, set).await.1.map(|answered| match answered {
+            overrides::call(registry, Override::Set, set, code).await.1.map(|answered| match answered {
                 Answered::Written { new, .. } => Answered::Written { old, new, errors },
                 other => other,
             })
@@ -313,7 +354,8 @@ async fn complete(
     }
     if overrides.has(Override::Get) {
         for (item, value) in &mut snapshot.items {
-            *value = overrides::get(registry, &ItemKey { group: request.group.clone(), item: item.clone() }).await?;
+            let key = ItemKey { group: request.group.clone(), item: item.clone() };
+            *value = overrides::get(registry, &key, "STREAM_GET_GROUP_ERROR").await?;
         }
     }
     Ok(snapshot)

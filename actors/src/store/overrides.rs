@@ -46,26 +46,23 @@ pub enum Answered {
 /// Calls the override `with` for `op`. The call is sent at once; the future waits for the answer and hands the operation back.
 ///
 /// # Errors
-/// The worker's own error, `JSON_ERROR` where its answer has the wrong shape, or the operation's code where a write answers nothing.
-pub fn call(registry: &Registry, with: Override, op: Op) -> impl Future<Output = (Op, Result<Answered, CallError>)> + use<> {
-    let (stream, input) = (op.stream(), op.to_input());
-    let id = registry.override_id(with, stream);
-    let answer = invoke(registry, with, stream, input);
-    // An adapter that nobody serves is a failure of ours, and not of whoever called.
-    let absent = registry.settings.stream.adapter_functions.clone().filter(|adapter| id == with.adapter_id(adapter));
+/// The worker's own error, `JSON_ERROR` where its answer has the wrong shape, or `code` where a write answers nothing or the adapter is not
+/// there.
+pub fn call(
+    registry: &Registry,
+    with: Override,
+    op: Op,
+    code: &'static str,
+) -> impl Future<Output = (Op, Result<Answered, CallError>)> + use<> {
+    let id = registry.override_id(with, op.stream());
+    let answer = invoke(registry, with, &op, code);
     async move {
-        let result = match answer.await {
-            Err(error) if absent.is_some() && error.code == FUNCTION_NOT_FOUND => {
-                let text = format!("the adapter is not there: no connected worker serves '{id}'; start the worker that does");
-                Err(CallError::new(op.error_code(), text))
-            }
-            answer => answer.and_then(|output| read(&id, &op, output)),
-        };
+        let result = answer.await.and_then(|output| read(&id, &op, output, code));
         (op, result)
     }
 }
 
-fn read(id: &str, op: &Op, output: Output) -> Result<Answered, CallError> {
+fn read(id: &str, op: &Op, output: Output, code: &'static str) -> Result<Answered, CallError> {
     match op {
         Op::Get { .. } => Ok(Answered::Read(output)),
         Op::List { .. } => Ok(Answered::Read(Output::List(list(&value_or_null(Ok(output))?)?))),
@@ -96,7 +93,7 @@ fn read(id: &str, op: &Op, output: Output) -> Result<Answered, CallError> {
         _ => {
             let (old, new, errors) = match output {
                 Output::Value(json) if !json.is_null() => pair(&json)?,
-                _ => return Err(no_result(op, id)),
+                _ => return Err(CallError::new(code, format!("'{id}' answered no result; it must answer an object with `new_value`"))),
             };
             let new = new.ok_or_else(|| CallError::new(JSON_ERROR, "the override's result has no `new_value`"))?;
             Ok(Answered::Written { old, new, errors })
@@ -107,10 +104,9 @@ fn read(id: &str, op: &Op, output: Output) -> Result<Answered, CallError> {
 /// The value of an item by the `get` override.
 ///
 /// # Errors
-/// The worker's own error.
-pub async fn get(registry: &Registry, key: &ItemKey) -> Result<Option<Json>, CallError> {
-    let op = Op::Get { key: key.clone() };
-    let output = invoke(registry, Override::Get, op.stream(), op.to_input()).await?;
+/// The worker's own error, or `code` where the adapter is not there.
+pub async fn get(registry: &Registry, key: &ItemKey, code: &'static str) -> Result<Option<Json>, CallError> {
+    let output = invoke(registry, Override::Get, &Op::Get { key: key.clone() }, code).await?;
     // `null` is what a Python or Node `get` answers for an item that is not there.
     Ok(match output {
         Output::Value(json) if !json.is_null() => Some(json),
@@ -124,17 +120,24 @@ pub async fn get(registry: &Registry, key: &ItemKey) -> Result<Option<Json>, Cal
 /// The worker's own error, or `JSON_ERROR`.
 pub async fn list_group(registry: &Registry, group: &GroupKey) -> Result<Vec<(Name, Json)>, CallError> {
     let op = Op::List { group: group.clone() };
-    let json = value_or_null(invoke(registry, Override::List, op.stream(), op.to_input()).await)?;
+    let json = value_or_null(invoke(registry, Override::List, &op, op.error_code()).await)?;
     // An override answers values without their names; a `sync` needs no more.
     Ok(list(&json)?.into_iter().map(|value| (Name::from(""), value)).collect())
 }
 
-fn invoke(registry: &Registry, with: Override, stream: &str, data: Json) -> impl Future<Output = Outcome> + use<> {
-    registry.call(&registry.override_id(with, stream), data, registry.settings.stream.join_timeout)
-}
-
-fn no_result(op: &Op, id: &str) -> CallError {
-    CallError::new(op.error_code(), format!("'{id}' answered no result; it must answer an object with `new_value`"))
+fn invoke(registry: &Registry, with: Override, op: &Op, code: &'static str) -> impl Future<Output = Outcome> + use<> {
+    let id = registry.override_id(with, op.stream());
+    let call = registry.call(&id, op.to_input(), registry.settings.stream.join_timeout);
+    // An adapter that nobody serves is a failure of ours, and not of whoever called.
+    let is_adapter = registry.settings.stream.adapter_functions.as_ref().is_some_and(|adapter| id == with.adapter_id(adapter));
+    async move {
+        call.await.map_err(|error| {
+            if !is_adapter || error.code != FUNCTION_NOT_FOUND {
+                return error;
+            }
+            CallError::new(code, format!("the adapter is not there: no connected worker serves '{id}'; start the worker that does"))
+        })
+    }
 }
 
 fn wrong_shape(expected: &str, error: &serde_json::Error) -> CallError {

@@ -64,4 +64,6 @@ macro_rules! conforms {
 
 conforms!(in_memory, Subject::kv_store(json!({"store_method": "in_memory"})));
 conforms!(file_based, Subject::kv_store(json!({"store_method": "file_based"})));
+conforms!(redis, Subject::redis(false));
+conforms!(redis_with_two_nodes, Subject::redis(true));
 conforms!(node_worker, Subject::node_worker().await);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::text;
+use crate::redis_server::RedisServer;
 use crate::server::{Server, until};
 use crate::worker::Worker;
 
@@ -38,6 +39,14 @@ impl Subject {
         adapter["config"] = config;
         let writer = Server::with(json!({"adapter": adapter}));
         Self { writer, watcher: None, keeps: Keeps { text: true, null: true }, _backend: Box::new(()) }
+    }
+
+    /// `RedisAdapter` on a Redis of its own, with a second node where the watchers are, or without.
+    pub(crate) fn redis(second: bool) -> Self {
+        let redis = RedisServer::start(&[]);
+        let node = || Server::with(json!({"adapter": redis.adapter()}));
+        let (writer, watcher) = (node(), second.then(node));
+        Self { writer, watcher, keeps: Keeps { text: true, null: true }, _backend: Box::new(redis) }
     }
 
     /// An adapter of functions, served by the Node worker that the README prints.
