@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use weir_actors::adapter::AdapterError;
 use weir_actors::adapter::redis::FeedItem;
 use weir_actors::ids::ItemKey;
+use weir_actors::store::ledger::Body;
 
 use crate::basics::{json, update_ops};
 use crate::mirror::Mirror;
@@ -79,18 +81,12 @@ async fn what_a_caller_does_is_seen_in_its_order_although_its_updates_lose() {
     let [x, y] = ["x", "y"].map(|item| ItemKey::new("s", "g", item));
     redis.watch(&x.group).await.unwrap();
     let before = runs(&server);
-    let stop = Arc::new(AtomicBool::new(false));
     // Somebody else, who tells nobody.
-    let (stopped, mut admin) = (stop.clone(), server.admin());
-    let busy = std::thread::spawn(move || {
-        for n in 0.. {
-            if stopped.load(Ordering::Relaxed) {
-                break;
-            }
-            redis::cmd("HSET").arg("stream:s:g").arg("x").arg(n).exec(&mut admin).unwrap();
-            // An update must win now and then.
-            std::thread::sleep(Duration::from_micros(rand::random_range(0..200)));
-        }
+    let mut admin = server.admin();
+    let busy = Again::start(move |n| {
+        redis::cmd("HSET").arg("stream:s:g").arg("x").arg(n).exec(&mut admin).unwrap();
+        // An update must win now and then.
+        std::thread::sleep(Duration::from_micros(rand::random_range(0..200)));
     });
     let add = || update_ops(r#"[{"type":"increment","path":"","by":1}]"#);
     let deadline = Instant::now() + DEADLINE;
@@ -108,8 +104,7 @@ async fn what_a_caller_does_is_seen_in_its_order_although_its_updates_lose() {
         assert_eq!(own.await.unwrap(), Some(set));
         last.await.unwrap();
     }
-    stop.store(true, Ordering::Relaxed);
-    busy.join().unwrap();
+    drop(busy);
     let lost = runs(&server) - before - ROUNDS * 6;
     assert!(lost > ROUNDS / 10, "updates lost {lost} times");
     let mut seen = Vec::new();
@@ -174,4 +169,125 @@ async fn a_forgotten_script_costs_no_call_and_no_order() {
     }
     mirror.agrees(&key.group).await;
     assert!(mirror.resyncs.is_empty(), "{:?}", mirror.resyncs);
+}
+
+/// Does something again and again until it is dropped.
+struct Again {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Again {
+    fn start(mut what: impl FnMut(u64) + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            for n in 0.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                what(n);
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_read_behind_a_write_sees_it_although_the_script_was_forgotten() {
+    let server = Server::start(&[]);
+    let (redis, _feed) = server.connect().await;
+    let key = ItemKey::new("s", "g", "i");
+    for n in 0..20 {
+        let value = json(&n.to_string());
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut server.admin()).unwrap();
+        drop(redis.set(1, &key, value.clone()));
+        let (item, list) = (redis.get(1, &key), redis.list(1, &key.group));
+        assert_eq!(item.await.unwrap(), Some(value.clone()));
+        assert_eq!(list.await.unwrap(), [("i".into(), value)]);
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_is_forgotten_again_and_again_costs_no_call_and_no_order() {
+    let server = Server::start(&[]);
+    let (redis, feed) = server.connect().await;
+    let mut mirror = Mirror::new(redis.clone(), feed);
+    let keys = ["a", "b", "c"].map(|group| ItemKey::new("s", group, "i"));
+    for key in &keys {
+        mirror.watch(&key.group).await;
+    }
+    let mut admin = server.admin();
+    let busy = Again::start(move |_| {
+        redis::cmd("SCRIPT").arg("FLUSH").exec(&mut admin).unwrap();
+        std::thread::sleep(Duration::from_millis(3));
+    });
+    let mut old = [const { None }; 3];
+    for n in 0..300 {
+        let mut calls = Vec::new();
+        for m in 0..30usize {
+            let value = json(&format!("{}", n * 100 + m));
+            calls.push((redis.set(1, &keys[m % 3], value.clone()), old[m % 3].replace(value)));
+            if m % 10 == 0 {
+                // What is under way when the script is loaded again differs from group to group.
+                tokio::task::yield_now().await;
+            }
+        }
+        for (call, before) in calls {
+            assert_eq!(call.await.unwrap().old, before);
+        }
+    }
+    drop(busy);
+    for key in &keys {
+        mirror.agrees(&key.group).await;
+    }
+}
+
+#[tokio::test]
+async fn what_redis_refuses_for_a_moment_is_never_carried_out_behind_what_came_later() {
+    let server = Server::start(&[]);
+    let (redis, mut feed) = server.connect().await;
+    let key = ItemKey::new("s", "g", "i");
+    redis.watch(&key.group).await.unwrap();
+    let mut admin = server.admin();
+    let busy = Again::start(move |n| {
+        redis::cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(n % 2).exec(&mut admin).unwrap();
+        std::thread::sleep(Duration::from_micros(rand::random_range(0..300)));
+    });
+    // Long enough that redis does something else in between.
+    let padding = "x".repeat(8_000);
+    let (mut stored, mut refused) = (Vec::new(), 0);
+    for n in 0..100 {
+        let calls: Vec<_> = (0..30)
+            .map(|m| {
+                let value = json(&format!("\"{} {padding}\"", n * 100 + m));
+                (value.clone(), redis.set(1, &key, value), redis.get(1, &key))
+            })
+            .collect();
+        for (value, set, get) in calls {
+            match set.await {
+                Ok(_) => {
+                    assert!(get.await.unwrap() == Some(value.clone()), "not what its caller wrote just before");
+                    stored.push(value);
+                }
+                Err(AdapterError::Away(_)) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    drop(busy);
+    redis::cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(0).exec(&mut server.admin()).unwrap();
+    assert!(refused > 0, "nothing was ever refused");
+    // What was stored, in the order of the calls, and nothing that was refused.
+    for value in stored {
+        let Some(FeedItem::Change(change)) = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap() else { panic!() };
+        assert!(matches!(&change.body, Body::Written { new, .. } if *new == value), "{:?} is another", change.position);
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use redis::{Cmd, Pipeline, Value};
 use tokio::sync::oneshot;
 
-use super::error::{Retry, Trouble, examine};
+use super::error::{Retry, Trouble, examine, not_indexed};
 use super::keys;
 use super::message::Parts;
 use super::script::{self, Written};
@@ -172,6 +172,16 @@ impl Call {
         }
     }
 
+    /// Whether it is a write that was carried out.
+    pub(super) fn is_stored(&self) -> bool {
+        matches!(self.phase, Phase::Indexing(_))
+    }
+
+    /// Whether it is a write that was not carried out yet.
+    pub(super) fn is_unstored(&self) -> bool {
+        self.is_write() && !self.is_stored()
+    }
+
     /// Whether the step it is at only reads.
     pub(super) fn is_reading(&self) -> bool {
         match &self.task {
@@ -255,6 +265,7 @@ impl Call {
         if let Phase::Indexing(applied) = &self.phase {
             return match examine(replies) {
                 Ok(_) => Next::Done(Ok(Answer::Applied(applied.clone()))),
+                Err(Trouble::Refused(detail)) => Next::Done(Err(not_indexed(&detail))),
                 Err(trouble) => troubled(trouble),
             };
         }
@@ -265,9 +276,9 @@ impl Call {
             };
         }
         // What goes along with a write stands before it.
-        let reply = match replies.map(|mut replies| replies.pop().unwrap_or_default()) {
-            Ok(reply) => examine(Ok(vec![reply])),
-            Err(error) => examine(Err(error)),
+        let (reply, along) = match replies {
+            Ok(mut replies) => (examine(Ok(vec![replies.pop().unwrap_or_default()])), examine(Ok(replies)).is_ok()),
+            Err(error) => (examine(Err(error)), false),
         };
         let reply = match reply {
             Ok(mut reply) => reply.pop().unwrap_or_default(),
@@ -297,8 +308,13 @@ impl Call {
                     }
                     _ => Applied { old, new: None, errors: None },
                 };
-                // Only where the numbers have just begun can the index have lost the group behind our back.
-                if self.index == Index::After || (self.index == Index::Known && fresh) {
+                let is_indexed = match self.index {
+                    // Only where the numbers have just begun can the index have lost the group behind our back.
+                    Index::Known => !fresh,
+                    Index::Along => along,
+                    Index::After => false,
+                };
+                if !is_indexed {
                     self.phase = Phase::Indexing(applied);
                     return Next::Send;
                 }

@@ -93,6 +93,9 @@ pub(super) fn examine(replies: Result<Vec<Value>, redis::RedisError>) -> Result<
 }
 
 fn of_server(error: &redis::ServerError) -> Trouble {
+    if let Some(inner) = error.details().and_then(in_script) {
+        return inner;
+    }
     let text = || format!("{} {}", error.code(), error.details().unwrap_or_default());
     // "<slot> <host>:<port>"
     let address = || error.details().and_then(|details| details.split(' ').nth(1)).map(str::to_owned);
@@ -115,6 +118,15 @@ fn of_server(error: &redis::ServerError) -> Trouble {
     }
 }
 
+/// The trouble of a command in a script, as a Redis before 7.0 puts it: `Error running script (…): @user_script:1: … -READONLY You can't …`.
+fn in_script(details: &str) -> Option<Trouble> {
+    let (_, inner) = details.strip_prefix("Error running script")?.rsplit_once(": -")?;
+    Some(match inner.split(' ').next() {
+        Some("READONLY" | "NOREPLICAS" | "MASTERDOWN" | "LOADING") => Trouble::Again(Retry::Wait(inner.to_owned())),
+        _ => Trouble::Refused(inner.to_owned()),
+    })
+}
+
 /// Whether another attempt to connect would end like this one.
 pub(super) fn is_final(error: &redis::RedisError) -> bool {
     matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig)
@@ -133,7 +145,29 @@ pub(super) fn unknown(address: &str) -> AdapterError {
     ))
 }
 
+/// A write that is stored, although it cannot be acknowledged.
+pub(super) fn not_indexed(why: &impl std::fmt::Display) -> AdapterError {
+    AdapterError::Unknown(format!("the write is there, but its group could not be entered into the index: {why}"))
+}
+
 /// Redis answered what we cannot read.
 pub(super) fn garbled(what: &str) -> AdapterError {
     AdapterError::Failed(format!("redis answered {what} in a shape that is not known; is it something else than Redis 6.2 or later?"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_old_redis_wraps_what_befell_a_script() {
+        let wrapped = |inner: &str| {
+            in_script(&format!("Error running script (call to f_6b1b): @user_script:33: @user_script: 33: -{inner} ")).unwrap()
+        };
+        let oom = "OOM command not allowed when used memory > 'maxmemory'.";
+        assert!(matches!(wrapped(oom), Trouble::Refused(text) if text.starts_with("OOM")));
+        assert!(matches!(wrapped("READONLY You can't write against a read only replica."), Trouble::Again(Retry::Wait(_))));
+        assert!(in_script("unknown command").is_none());
+    }
 }

@@ -38,6 +38,13 @@ pub(super) struct Turn<T> {
     pub(super) what: T,
 }
 
+impl<T> Turn<T> {
+    /// Whether `later` must not be carried out before this one.
+    fn holds_back(&self, later: &Self) -> bool {
+        later.share == Share::Group || later.by == self.by || (self.item.is_some() && later.item == self.item)
+    }
+}
+
 /// A call that others may wait for.
 #[derive(Debug)]
 struct Open<T> {
@@ -233,6 +240,25 @@ impl<T> Order<T> {
             self.lanes.remove(group);
         }
         go
+    }
+
+    /// Whether something of the group [goes out again](Self::resume).
+    pub(super) fn is_stalled(&self, group: &GroupKey) -> bool {
+        self.lanes.get(group).is_some_and(|lane| !lane.stalled.is_empty())
+    }
+
+    /// Whether `turn`, which was carried out, has passed one that goes out again.
+    pub(super) fn has_passed(&self, turn: &Turn<T>, counts: impl Fn(&T) -> bool) -> bool {
+        let lane = self.lanes.get(&turn.group);
+        lane.is_some_and(|lane| lane.stalled.range(..turn.n).any(|(_, before)| before.holds_back(turn) && counts(&before.what)))
+    }
+
+    /// Takes out those that `turn` has passed. They are [done](Self::done): now it is too late for them.
+    pub(super) fn passed_by(&mut self, turn: &Turn<T>, counts: impl Fn(&T) -> bool) -> Vec<Turn<T>> {
+        let Some(lane) = self.lanes.get_mut(&turn.group) else { return Vec::new() };
+        let passed = lane.stalled.range(..turn.n).filter(|(_, before)| before.holds_back(turn) && counts(&before.what));
+        let passed: Vec<u64> = passed.map(|(n, _)| *n).collect();
+        passed.iter().filter_map(|n| lane.stalled.remove(n)).collect()
     }
 
     /// Whether calls of the group are to go out again and nothing of it is under way any more.

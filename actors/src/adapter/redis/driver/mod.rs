@@ -34,6 +34,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(500);
 /// Commands that are taken at once.
 const BURST: usize = 256;
+/// Reads without a place in an order that are under way at most. The connections have room for so many beside all other calls: where a call
+/// must wait for room there, the next may get in before it.
+pub(super) const FREE: usize = 512;
+
 /// Something for the driver to do.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -90,6 +94,9 @@ pub(super) struct Driver {
     /// Calls since the start.
     made: u64,
     wide: VecDeque<(u64, Call)>,
+    /// Reads without a place: how many are under way, and those that wait for that.
+    free_flights: usize,
+    free: VecDeque<Call>,
     /// What is sent again, and when.
     timers: BTreeMap<(Instant, u64), Wake>,
     /// When which group was entered into the index.
@@ -119,6 +126,8 @@ impl Driver {
             order: Order::new(),
             made: 0,
             wide: VecDeque::new(),
+            free_flights: 0,
+            free: VecDeque::new(),
             timers: BTreeMap::new(),
             known: HashMap::new(),
             seen,
@@ -162,9 +171,8 @@ impl Driver {
         let n = self.made;
         match command {
             Command::Call { by, group, item, share, call } => {
-                if let Some(turn) = self.order.admit(Turn { n, by, group, item, share, what: call }) {
-                    self.send(turn);
-                }
+                let go = self.order.admit(Turn { n, by, group, item, share, what: call });
+                self.send(go.into_iter().collect());
             }
             Command::Wide(call) => self.wide.push_back((n, call)),
             Command::Free(call) => self.send_free(call),
@@ -198,12 +206,35 @@ impl Driver {
             }
             return call.answer(Err(error::away(&address)));
         };
+        if self.free_flights >= FREE {
+            call.ask = asked;
+            return self.free.push_back(call);
+        }
         let mut batch = call.commands(&connection.sha, &call.about, None);
         if asked.is_some() {
             batch = batch.asking();
         }
-        if let Err(Flight::Free(call)) = self.nodes.send(&address, batch, Flight::Free(call)) {
-            call.answer(Err(error::away(&address)));
+        match self.nodes.send(&address, batch, Flight::Free(call)) {
+            Err(Flight::Free(call)) => call.answer(Err(error::away(&address))),
+            _ => self.free_flights += 1,
+        }
+    }
+
+    fn land_free(&mut self, address: &str, mut call: Call, replies: Result<Vec<Value>, redis::RedisError>) {
+        self.free_flights -= 1;
+        match call.take(&call.about.clone(), replies) {
+            Next::Done(result) => call.answer(result),
+            Next::Send => self.send_free(call),
+            Next::Stall(retry) => {
+                call.ask = self.learn(call.slot, &retry, address);
+                self.after(if matches!(retry, Retry::Wait(_)) { PAUSE } else { Duration::ZERO }, Wake::Free(Box::new(call)));
+            }
+            Next::Lost => call.answer(Err(error::away(address))),
+        }
+        while self.free_flights < FREE
+            && let Some(call) = self.free.pop_front()
+        {
+            self.send_free(call);
         }
     }
 
@@ -214,9 +245,8 @@ impl Driver {
         {
             match entry.remove() {
                 Wake::Group(group) => {
-                    for turn in self.order.resume(&group) {
-                        self.send(turn);
-                    }
+                    let go = self.order.resume(&group);
+                    self.send(go);
                 }
                 Wake::Free(call) => self.send_free(*call),
             }
@@ -245,15 +275,7 @@ impl Driver {
     fn land(&mut self, address: &str, flight: Flight, replies: Result<Vec<Value>, redis::RedisError>) {
         match flight {
             Flight::Turn(turn) => self.land_turn(address, turn, replies),
-            Flight::Free(mut call) => match call.take(&call.about.clone(), replies) {
-                Next::Done(result) => call.answer(result),
-                Next::Send => self.send_free(call),
-                Next::Stall(retry) => {
-                    call.ask = self.learn(call.slot, &retry, address);
-                    self.after(if matches!(retry, Retry::Wait(_)) { PAUSE } else { Duration::ZERO }, Wake::Free(Box::new(call)));
-                }
-                Next::Lost => call.answer(Err(error::away(address))),
-            },
+            Flight::Free(call) => self.land_free(address, call, replies),
             Flight::Ping => self.pong(address, replies.as_deref()),
             Flight::Script => self.health.entry(address.to_owned()).or_default().loading = false,
             Flight::Slots => {

@@ -1,6 +1,6 @@
 //! The connections of the driver, and what is under way on each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::super::call::Batch;
 use super::super::error::is_lost;
 use super::super::node::{self, Connection};
 use super::super::options::{self, RedisOptions};
+use super::FREE;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Replies = Result<Vec<Value>, RedisError>;
@@ -36,7 +37,9 @@ struct Node<F> {
     info: ConnectionInfo,
     connection: Option<Connection>,
     generation: u64,
-    flights: FuturesUnordered<Boxed<(u64, u64, Replies)>>,
+    /// In the order of sending, which is the order of the answers; taken in another one, a refusal would seem to come after what it did not
+    /// keep from being carried out.
+    flights: VecDeque<Boxed<(u64, u64, Replies)>>,
     carried: HashMap<u64, F>,
     /// Whether it was never tried yet: worth waiting for.
     untried: bool,
@@ -76,7 +79,8 @@ impl<F> Nodes<F> {
             connects: FuturesUnordered::new(),
             notices: mpsc::unbounded_channel(),
             launched: 0,
-            buffer: options.max_calls + 1_024,
+            // All calls, all reads without a place, and a few words of our own.
+            buffer: options.max_calls + FREE + 64,
             timeout: options.response_timeout,
             text,
         }
@@ -93,7 +97,7 @@ impl<F> Nodes<F> {
             info,
             connection: None,
             generation: 0,
-            flights: FuturesUnordered::new(),
+            flights: VecDeque::new(),
             carried: HashMap::new(),
             untried: true,
             connecting: None,
@@ -180,8 +184,8 @@ impl<F> Nodes<F> {
         // Unconstrained: a task that has used up its budget would find the queue full, and the next call might get in first.
         let mut send: Boxed<_> = Box::pin(tokio::task::unconstrained(send));
         match send.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => node.flights.push(send),
-            Poll::Ready(landed) => node.flights.push(Box::pin(std::future::ready(landed))),
+            Poll::Pending => node.flights.push_back(send),
+            Poll::Ready(landed) => node.flights.push_back(Box::pin(std::future::ready(landed))),
         }
         node.carried.insert(id, flight);
         Ok(())
@@ -190,7 +194,7 @@ impl<F> Nodes<F> {
     /// The link does not answer any more: gives up all that is under way there, in the order in which it was sent.
     pub(super) fn give_up(&mut self, address: &str) -> Vec<F> {
         let Some(node) = self.nodes.get_mut(address) else { return Vec::new() };
-        node.flights = FuturesUnordered::new();
+        node.flights.clear();
         let mut carried: Vec<_> = node.carried.drain().collect();
         carried.sort_unstable_by_key(|(id, _)| *id);
         self.close(address);
@@ -223,8 +227,10 @@ impl<F> Nodes<F> {
         for (address, node) in &mut self.nodes {
             let most = events.len() + BURST;
             while events.len() < most
-                && let Poll::Ready(Some((id, generation, replies))) = node.flights.poll_next_unpin(cx)
+                && let Some(first) = node.flights.front_mut()
+                && let Poll::Ready((id, generation, replies)) = first.as_mut().poll(cx)
             {
+                node.flights.pop_front();
                 let Some(flight) = node.carried.remove(&id) else { continue };
                 let lost = replies.as_ref().is_err_and(is_lost);
                 if lost && generation == node.generation {

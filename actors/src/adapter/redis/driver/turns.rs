@@ -26,9 +26,9 @@ enum Grounded {
 }
 
 impl Driver {
-    /// Sends a call, and whatever may go because of what became of it.
-    pub(super) fn send(&mut self, turn: Turn<Call>) {
-        let mut go = VecDeque::from([turn]);
+    /// Sends calls, and whatever may go because of what became of them.
+    pub(super) fn send(&mut self, turns: Vec<Turn<Call>>) {
+        let mut go = VecDeque::from(turns);
         while let Some(turn) = go.pop_front() {
             go.extend(self.launch(turn));
         }
@@ -36,6 +36,14 @@ impl Driver {
 
     /// Sends one call; what may go now because it could not.
     fn launch(&mut self, turn: Turn<Call>) -> Vec<Turn<Call>> {
+        if self.order.is_stalled(&turn.group) {
+            // Of those that were let go together, one before it could not be sent.
+            let group = turn.group.clone();
+            self.order.answered(&group);
+            self.order.stall(turn);
+            self.resume_later(&group, PAUSE);
+            return Vec::new();
+        }
         let (turn, why) = match self.try_launch(turn) {
             Ok(()) => return Vec::new(),
             Err(grounded) => *grounded,
@@ -56,6 +64,10 @@ impl Driver {
         let Some(address) = asked.as_deref().or_else(|| self.topology.owner(call.slot())).map(str::to_owned) else {
             return Err(Box::new((turn, Grounded::Now("no node serves its slot", String::new()))));
         };
+        if self.health.get(&address).is_some_and(|health| health.loading) {
+            // It would find the script, and so overtake those under way that have not.
+            return Err(Box::new((turn, Grounded::Now("the script is being loaded", address))));
+        }
         let Some(connection) = self.nodes.connection(&address) else {
             let why = if self.nodes.is_untried(&address) {
                 Grounded::Now("the node is being connected", address)
@@ -129,7 +141,8 @@ impl Driver {
     /// A call was not carried out: it goes again when what is under way for the group is answered. What may go now instead.
     fn stall(&mut self, turn: Turn<Call>, retry: &Retry, address: &str) -> Vec<Turn<Call>> {
         if turn.what.since.elapsed() > PATIENCE {
-            return self.finish(turn, Err(impatient(retry)));
+            let error = if turn.what.is_stored() { error::not_indexed(&impatient(retry)) } else { impatient(retry) };
+            return self.finish(turn, Err(error));
         }
         let (group, slot) = (turn.group.clone(), turn.what.slot());
         let mut turn = turn;
@@ -148,7 +161,18 @@ impl Driver {
     pub(super) fn land_turn(&mut self, address: &str, mut turn: Turn<Call>, replies: Result<Vec<Value>, redis::RedisError>) {
         self.order.answered(&turn.group);
         let next = turn.what.take(&turn.group, replies);
-        let go = match next {
+        let may_be_stored = match &next {
+            Next::Done(result) => result.is_ok(),
+            Next::Send => turn.what.is_stored(),
+            Next::Stall(_) => false,
+            Next::Lost => !turn.what.is_reading(),
+        };
+        // Writes before it that were not carried out go no more.
+        let passed = if turn.what.is_write() && may_be_stored { self.order.passed_by(&turn, Call::is_unstored) } else { Vec::new() };
+        let mut go = match next {
+            Next::Done(Ok(_)) if !turn.what.is_write() && self.order.has_passed(&turn, Call::is_unstored) => {
+                self.stall(turn, &Retry::Wait("it did not take a call before it".into()), address)
+            }
             Next::Done(result) => self.finish(turn, result),
             Next::Send => {
                 let group = turn.group.clone();
@@ -164,8 +188,10 @@ impl Driver {
                 self.finish(turn, Err(error))
             }
         };
-        for turn in go {
-            self.send(turn);
+        for turn in passed {
+            let text = format!("redis at {address} refused the call for a moment, but took a later one; nothing was stored");
+            go.extend(self.finish(turn, Err(AdapterError::Away(text))));
         }
+        self.send(go);
     }
 }
