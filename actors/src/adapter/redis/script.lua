@@ -34,8 +34,11 @@ local fresh = not epoch
 if fresh or (what == 'renew' and epoch == item) then
   -- No two lives of a group begin in the same microsecond.
   epoch = string.format('%d%06d', clock[1], clock[2])
-  call('DEL', log)
+  -- For want of memory Redis refuses a script at its first write, or never: what brings no value begins with one that it does not refuse.
+  local stores = what == 'set' or what == 'update' or what == 'record'
+  if not stores then call('DEL', log) end
   call('HSET', head, 'epoch', epoch)
+  call('DEL', log)
   call('HDEL', head, 'kept')
 end
 if fresh then
@@ -48,7 +51,12 @@ local kind, item_len, first, second = false, 0, '', ''
 if what == 'set' or what == 'update' then
   second = ARGV[3]
   if call('HSET', items, item, second) == 1 then
-    local place = string.format('%d', (state[4] or 0) + 1)
+    local last = tonumber(state[4] or 0)
+    if not state[4] then
+      -- Nothing was placed since the head began; but the one before it may be lost (evicted, say), and the items still there.
+      for _, at in ipairs(call('HVALS', places)) do last = math.max(last, tonumber(at) or 0) end
+    end
+    local place = string.format('%d', last + 1)
     call('HSET', places, item, place)
     call('HSET', head, 'place', place)
     kind = 'c'
