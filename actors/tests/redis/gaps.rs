@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weir_actors::adapter::AdapterError;
 use weir_actors::adapter::redis::{FeedItem, Redis};
 use weir_actors::ids::ItemKey;
 
@@ -192,4 +193,26 @@ async fn what_is_not_watched_any_more_does_not_come() {
     assert!(tokio::time::timeout(Duration::from_millis(100), feed.next()).await.is_err());
     let channels: Vec<String> = redis::cmd("PUBSUB").arg("CHANNELS").query(&mut server.admin()).unwrap();
     assert_eq!(channels.len(), 2, "{channels:?}");
+}
+
+#[tokio::test]
+async fn a_watch_that_redis_does_not_allow_says_so() {
+    let server = Server::start(&[]);
+    let (redis, mut feed) = server.connect().await;
+    let key = ItemKey::new("s", "g", "i");
+    let mut admin = server.admin();
+    redis::cmd("ACL").arg("SETUSER").arg("default").arg("resetchannels").exec(&mut admin).unwrap();
+    let watched = tokio::time::timeout(DEADLINE, redis.watch(&key.group)).await.expect("a watch hangs");
+    assert!(matches!(&watched, Err(AdapterError::Failed(text)) if text.contains("NOPERM")), "{watched:?}");
+    let watched = tokio::time::timeout(DEADLINE, redis.watch_stream("s")).await.expect("a watch of a stream hangs");
+    assert!(matches!(&watched, Err(AdapterError::Failed(text)) if text.contains("NOPERM")), "{watched:?}");
+    redis::cmd("ACL").arg("SETUSER").arg("default").arg("allchannels").exec(&mut admin).unwrap();
+    // What was refused is not watched.
+    redis.watch(&ItemKey::new("t", "g", "i").group).await.unwrap();
+    redis.set(1, &key, json("1")).await.unwrap();
+    redis.set(1, &ItemKey::new("t", "g", "i"), json("1")).await.unwrap();
+    let item = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap().unwrap();
+    assert!(matches!(&item, FeedItem::Change(change) if change.group.stream() == "t"), "{item:?}");
+    redis.watch_stream("s").await.unwrap();
+    assert_eq!(redis.watch(&key.group).await.unwrap().seq, 1);
 }

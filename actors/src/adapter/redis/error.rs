@@ -145,6 +145,11 @@ pub(super) fn unknown(address: &str) -> AdapterError {
     ))
 }
 
+/// A channel that may not be subscribed to.
+pub(super) fn not_heard(detail: &str) -> AdapterError {
+    AdapterError::Failed(format!("redis refused to tell of changes: {detail}; allow the user the channels `*weir:*`"))
+}
+
 /// A write that is stored, although it cannot be acknowledged.
 pub(super) fn not_indexed(why: &impl std::fmt::Display) -> AdapterError {
     AdapterError::Unknown(format!("the write is there, but its group could not be entered into the index: {why}"))

@@ -44,6 +44,8 @@ struct Group {
     track: Track,
     /// Whether it was asked for itself.
     wanted: bool,
+    /// Whether a watch of it has succeeded.
+    kept: bool,
     /// Whether its stream was.
     by_stream: bool,
     /// Where its channel is subscribed to, and whether that is confirmed.
@@ -68,7 +70,7 @@ enum Outcome {
     Answered { channel: Bytes, ticket: u64, place: Place, result: Result<(), Trouble> },
     Looked { channel: Bytes, ticket: u64, found: Result<Found, AdapterError> },
     Renewed { channel: Bytes, ticket: u64, now: Result<Stand, AdapterError> },
-    Births { stream: Name, place: Place, result: Result<(), Trouble> },
+    Births { stream: Name, ticket: u64, place: Place, result: Result<(), Trouble> },
     Members { stream: Name, groups: Result<Vec<Name>, AdapterError> },
     Pinged { place: Place, alive: bool },
     Left,
@@ -92,6 +94,8 @@ pub(super) struct Listener {
     due: VecDeque<(Bytes, u64)>,
     /// Groups that are tried again soon: not subscribed, or not looked at.
     later: HashSet<Bytes>,
+    /// Groups that are tried again at the next tick, because Redis does not let us listen.
+    refused: HashSet<Bytes>,
     /// Groups whose next change found no room in the queue.
     behind: HashSet<Bytes>,
     /// Changes that a trigger or a subscriber will never see.
@@ -116,6 +120,7 @@ impl Listener {
             looks: 0,
             due: VecDeque::new(),
             later: HashSet::new(),
+            refused: HashSet::new(),
             behind: HashSet::new(),
             missed: 0,
             swept: None,
@@ -155,6 +160,8 @@ impl Listener {
                     }
                 }
                 _ = tick.tick() => {
+                    self.later.extend(self.refused.drain());
+                    self.try_streams_again();
                     self.ping();
                     self.mistrust();
                     self.sweep();
@@ -173,7 +180,10 @@ impl Listener {
                 group.wanted = true;
                 match (group.track.base, &group.place) {
                     // What is behind comes through as well.
-                    (Base::At(stand), Some((_, true))) => drop(waiter.send(Ok(stand.position))),
+                    (Base::At(stand), Some((_, true))) => {
+                        group.kept = true;
+                        let _ = waiter.send(Ok(stand.position));
+                    }
                     _ => {
                         group.waiters.push(waiter);
                         self.subscribe(&channel);
@@ -183,7 +193,7 @@ impl Listener {
             Ask::Unwatch(key) => {
                 let channel = self.channel(&key);
                 if let Some(group) = self.groups.get_mut(&channel) {
-                    group.wanted = false;
+                    (group.wanted, group.kept) = (false, false);
                     self.leave_if_unwanted(&channel);
                 }
             }
@@ -205,6 +215,7 @@ impl Listener {
                 key: key.clone(),
                 track: Track::new(base),
                 wanted: false,
+                kept: false,
                 by_stream: false,
                 place: None,
                 waiters: Vec::new(),
@@ -224,6 +235,7 @@ impl Listener {
         }
         self.groups.remove(channel);
         self.later.remove(channel);
+        self.refused.remove(channel);
         self.behind.remove(channel);
     }
 
@@ -242,7 +254,9 @@ impl Listener {
                 let waiting: Vec<_> = self
                     .groups
                     .iter()
-                    .filter(|(_, group)| !group.waiters.is_empty() && group.place.is_none())
+                    .filter(|(channel, group)| {
+                        group.place.is_none() && (!group.waiters.is_empty() || self.is_pending(&Name::from(group.key.stream()), channel))
+                    })
                     .map(|(channel, _)| channel.clone())
                     .collect();
                 for channel in waiting {
@@ -331,7 +345,7 @@ impl Listener {
                     self.renewed(&channel, &now);
                 }
             }
-            Outcome::Births { stream, place, result } => self.births(&stream, &place, &result),
+            Outcome::Births { stream, ticket, place, result } => self.births(&stream, ticket, &place, &result),
             Outcome::Members { stream, groups } => self.members(&stream, groups),
             Outcome::Pinged { place, alive } => {
                 if !alive {

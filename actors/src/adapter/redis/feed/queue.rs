@@ -90,11 +90,16 @@ impl Queue {
 
 fn size(item: &FeedItem) -> usize {
     match item {
-        FeedItem::Change(change) => match &change.body {
-            Body::Written { old, new } => new.as_bytes().len() + old.as_ref().map_or(0, |old| old.as_bytes().len()),
-            Body::Deleted { old } => old.as_bytes().len(),
-            Body::Event { data, .. } => data.as_bytes().len(),
-        },
+        FeedItem::Change(change) => bytes(&change.body),
         FeedItem::Resync { .. } => 0,
+    }
+}
+
+/// How much a change holds.
+pub(super) fn bytes(body: &Body) -> usize {
+    match body {
+        Body::Written { old, new } => new.as_bytes().len() + old.as_ref().map_or(0, |old| old.as_bytes().len()),
+        Body::Deleted { old } => old.as_bytes().len(),
+        Body::Event { data, .. } => data.as_bytes().len(),
     }
 }

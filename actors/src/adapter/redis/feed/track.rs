@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 
 use super::super::script::Stand;
+use super::queue;
 use crate::change::Position;
 use crate::store::ledger::Recorded;
 
 /// Changes of one group that may wait for a look into its log. What comes on top is found there, too.
 const HELD: usize = 1_024;
+/// Bytes of them; one alone may have more.
+const HELD_BYTES: usize = 1 << 20;
 
 /// What was handed out last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,21 +108,24 @@ pub(super) struct Track {
     /// Whether messages wait, because a look into the log is under way or due.
     pub(super) waits: bool,
     held: VecDeque<Recorded>,
+    held_bytes: usize,
     overflowed: bool,
 }
 
 impl Track {
     pub(super) fn new(base: Base) -> Self {
-        Self { base, waits: true, held: VecDeque::new(), overflowed: false }
+        Self { base, waits: true, held: VecDeque::new(), held_bytes: 0, overflowed: false }
     }
 
     /// Takes a message.
     pub(super) fn hear(&mut self, change: Recorded) -> Heard {
         if self.waits {
-            if self.held.len() < HELD {
+            let bytes = self.held_bytes + queue::bytes(&change.body);
+            // What comes after one that was dropped cannot follow anyway.
+            self.overflowed |= self.held.len() >= HELD || (bytes > HELD_BYTES && !self.held.is_empty());
+            if !self.overflowed {
+                self.held_bytes = bytes;
                 self.held.push_back(change);
-            } else {
-                self.overflowed = true;
             }
             return Heard::Nothing;
         }
@@ -134,13 +140,14 @@ impl Track {
     /// The look is over: what has waited, and whether something of that was dropped.
     pub(super) fn resume(&mut self) -> (VecDeque<Recorded>, bool) {
         self.waits = false;
+        self.held_bytes = 0;
         (std::mem::take(&mut self.held), std::mem::take(&mut self.overflowed))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
+    #![allow(clippy::panic, clippy::unwrap_used)]
     use proptest::prelude::*;
 
     use super::*;
@@ -199,6 +206,22 @@ mod tests {
         let other = Stand { timestamp: 9_999, ..stand(1, 3) };
         assert!(matches!(judge(Base::At(stand(1, 3)), other, log(3..=3)), Verdict::Renew));
         assert!(matches!(judge(Base::At(other), stand(1, 5), log(3..=5)), Verdict::Resync { .. }));
+    }
+
+    #[test]
+    fn large_changes_that_wait_are_bounded_in_bytes() {
+        let value = Json::read(format!("\"{}\"", "x".repeat(HELD_BYTES / 4)).into_bytes()).unwrap();
+        let large = |seq| Recorded { body: Body::Written { old: None, new: value.clone() }, ..change(1, seq) };
+        let mut track = Track::new(Base::At(stand(1, 0)));
+        for seq in 1..=100 {
+            assert!(matches!(track.hear(large(seq)), Heard::Nothing));
+        }
+        let (held, look) = track.resume();
+        assert!((1..=4).contains(&held.len()) && look);
+        // The next time begins with nothing.
+        track.waits = true;
+        track.hear(large(101));
+        assert!(matches!(track.resume(), (held, false) if held.len() == 1));
     }
 
     proptest! {

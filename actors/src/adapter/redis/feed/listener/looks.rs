@@ -122,6 +122,7 @@ impl Listener {
         let Some(group) = self.groups.get_mut(channel) else { return };
         group.looking = false;
         if let (Base::At(stand), Some((_, true))) = (group.track.base, &group.place) {
+            group.kept |= !group.waiters.is_empty();
             for waiter in group.waiters.drain(..) {
                 let _ = waiter.send(Ok(stand.position));
             }

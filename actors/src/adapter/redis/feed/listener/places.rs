@@ -7,10 +7,9 @@ use bytes::Bytes;
 use super::super::super::error::{self, Trouble};
 use super::super::super::keys;
 use super::super::ears::Place;
-use super::super::track::Base;
 use super::{Listener, Outcome};
 use crate::adapter::AdapterError;
-use crate::ids::GroupKey;
+use crate::ids::{GroupKey, Name};
 
 /// How long a confirmation may take.
 const CONFIRMED: Duration = Duration::from_secs(5);
@@ -29,7 +28,7 @@ impl Listener {
         let Some(group) = self.groups.get(channel).filter(|group| group.place.is_none()) else { return };
         let Some(address) = self.owner(&group.key) else {
             self.later.insert(channel.clone());
-            return;
+            return self.refuse(channel, &AdapterError::Away("no node of the redis cluster serves the group".into()));
         };
         let Some(place) = self.ears.place(&address) else {
             // All that wait for this node are subscribed to when it is there.
@@ -104,13 +103,17 @@ impl Listener {
     pub(super) fn refuse(&mut self, channel: &Bytes, error: &AdapterError) {
         let Some(group) = self.groups.get_mut(channel) else { return };
         let waiters = std::mem::take(&mut group.waiters);
-        if group.track.base == Base::Start && !waiters.is_empty() {
+        if !group.kept {
             group.wanted = false;
         }
         for waiter in waiters {
             let _ = waiter.send(Err(error.clone()));
         }
+        let pending = if group.by_stream { Some(Name::from(group.key.stream())) } else { None };
         self.leave_if_unwanted(channel);
+        if let Some(name) = pending.filter(|name| self.is_pending(name, channel)) {
+            self.refuse_stream(&name, error);
+        }
     }
 
     /// A link is gone: all its groups are subscribed to anew, and looked at then.
@@ -133,17 +136,20 @@ impl Listener {
 
     /// A request to begin or to leave was answered. If it failed, no confirmation comes.
     pub(super) fn answered(&mut self, channel: &Bytes, ticket: u64, place: &Place, result: &Result<(), Trouble>) {
-        if result.is_ok() {
-            return;
-        }
+        let Err(trouble) = result else { return };
         self.expected(place, channel);
         let Some(group) = self.groups.get_mut(channel) else { return };
-        if group.ticket == ticket && group.place.as_ref().is_some_and(|(at, _)| at == place) {
-            // The look goes the way of calls, and finds out where the slot is.
-            group.place = None;
-            self.later.insert(channel.clone());
-            self.look(channel);
+        if group.ticket != ticket || !group.place.as_ref().is_some_and(|(at, _)| at == place) {
+            return;
         }
+        group.place = None;
+        if let Trouble::Refused(detail) = trouble {
+            self.refused.insert(channel.clone());
+            return self.refuse(channel, &error::not_heard(detail));
+        }
+        // The look goes the way of calls, and finds out where the slot is.
+        self.later.insert(channel.clone());
+        self.look(channel);
     }
 
     /// Slots are elsewhere, or data is gone.

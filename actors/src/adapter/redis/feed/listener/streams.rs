@@ -17,15 +17,21 @@ type Waiter = oneshot::Sender<Result<(), AdapterError>>;
 /// A stream that is watched.
 #[derive(Default)]
 pub(super) struct Stream {
+    /// Tells this watch from another one of the same stream.
+    ticket: u64,
     waiters: Vec<Waiter>,
     /// Where births are listened to, and whether that is confirmed.
     place: Option<(Place, bool)>,
+    /// Whether Redis does not let us listen there, until it is tried again.
+    refused: bool,
     /// Whether the index is being read.
     reading: bool,
     /// Whether the index has to be read.
     unread: bool,
     /// Whether all groups of the beginning are known.
     begun: bool,
+    /// Whether a watch of it has succeeded, so that it is watched until it is left.
+    kept: bool,
     /// Births until then.
     heard: Vec<Name>,
     /// Those that are not followed yet.
@@ -35,10 +41,11 @@ pub(super) struct Stream {
 impl Stream {
     /// Whether something is left to be tried.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.place.is_none() || (self.unread && !self.reading)
+        (self.place.is_none() && !self.refused) || (self.unread && !self.reading && self.place.is_some())
     }
 
     fn tell(&mut self, result: &Result<(), AdapterError>) {
+        self.kept |= result.is_ok() && !self.waiters.is_empty();
         for waiter in self.waiters.drain(..) {
             let _ = waiter.send(result.clone());
         }
@@ -47,8 +54,11 @@ impl Stream {
 
 impl Listener {
     pub(super) fn watch_stream(&mut self, name: &Name, waiter: Waiter) {
-        let stream = self.streams.entry(name.clone()).or_insert_with(|| Stream { unread: true, ..Stream::default() });
+        self.tickets += 1;
+        let ticket = self.tickets;
+        let stream = self.streams.entry(name.clone()).or_insert_with(|| Stream { ticket, unread: true, ..Stream::default() });
         if stream.begun && stream.pending.is_empty() && matches!(stream.place, Some((_, true))) {
+            stream.kept = true;
             let _ = waiter.send(Ok(()));
             return;
         }
@@ -76,7 +86,7 @@ impl Listener {
     }
 
     fn listen_to_births(&mut self, name: &Name) {
-        if self.streams.get(name).is_none_or(|stream| stream.place.is_some()) {
+        if self.streams.get(name).is_none_or(|stream| stream.place.is_some() || stream.refused) {
             return;
         }
         let births = keys::births(name.as_str(), self.constants.db);
@@ -92,17 +102,21 @@ impl Listener {
         if let Some(stream) = self.streams.get_mut(name) {
             stream.place = Some((place.clone(), false));
         }
-        let stream = name.clone();
-        self.work.push(Box::pin(async move { Outcome::Births { stream, place, result: subscribed.await } }));
+        let (stream, ticket) = (name.clone(), self.streams.get(name).map_or(0, |stream| stream.ticket));
+        self.work.push(Box::pin(async move { Outcome::Births { stream, ticket, place, result: subscribed.await } }));
     }
 
-    pub(super) fn births(&mut self, name: &Name, place: &Place, result: &Result<(), Trouble>) {
+    pub(super) fn births(&mut self, name: &Name, ticket: u64, place: &Place, result: &Result<(), Trouble>) {
         let Some(stream) = self.streams.get_mut(name) else { return };
-        if !stream.place.as_ref().is_some_and(|(at, _)| at == place) {
+        if stream.ticket != ticket || !stream.place.as_ref().is_some_and(|(at, _)| at == place) {
             return;
         }
-        if result.is_err() {
+        if let Err(trouble) = result {
             stream.place = None;
+            if let Trouble::Refused(detail) = trouble {
+                stream.refused = true;
+                self.refuse_stream(name, &super::error::not_heard(detail));
+            }
             return;
         }
         stream.place = Some((place.clone(), true));
@@ -145,7 +159,7 @@ impl Listener {
             Ok(groups) => groups,
             Err(error) => {
                 stream.unread = true;
-                return stream.tell(&Err(error));
+                return self.refuse_stream(name, &error);
             }
         };
         // What is not in the index of the beginning has come later, all of it.
@@ -205,6 +219,13 @@ impl Listener {
         }
     }
 
+    /// Tries those again that were refused.
+    pub(super) fn try_streams_again(&mut self) {
+        for stream in self.streams.values_mut() {
+            stream.refused = false;
+        }
+    }
+
     /// Goes on with streams that are not complete; all of them, or after a link has opened.
     pub(super) fn settle_streams(&mut self) {
         for name in self.streams.keys().cloned().collect::<Vec<_>>() {
@@ -226,7 +247,7 @@ impl Listener {
         }
     }
 
-    /// Streams whose beginning fails are told so; they are watched all the same when the node is back, until they are left.
+    /// Tells those who wait for streams whose births are listened to at this node.
     pub(super) fn refuse_streams(&mut self, address: &str, error: &AdapterError) {
         let failed: Vec<Name> = self
             .streams
@@ -238,13 +259,21 @@ impl Listener {
             .map(|(name, _)| name.clone())
             .collect();
         for name in failed {
-            let begun = self.streams.get_mut(&name).is_some_and(|stream| {
-                stream.tell(&Err(error.clone()));
-                stream.begun
-            });
-            if !begun {
-                self.unwatch_stream(&name);
-            }
+            self.refuse_stream(&name, error);
         }
+    }
+
+    /// Tells those who wait that it failed, and leaves the stream where nobody watches it otherwise.
+    pub(super) fn refuse_stream(&mut self, name: &Name, error: &AdapterError) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        stream.tell(&Err(error.clone()));
+        if !stream.kept {
+            self.unwatch_stream(name);
+        }
+    }
+
+    /// Whether those who wait for the stream wait for this group.
+    pub(super) fn is_pending(&self, name: &Name, channel: &Bytes) -> bool {
+        self.streams.get(name).is_some_and(|stream| !stream.waiters.is_empty() && stream.pending.contains(channel))
     }
 }
