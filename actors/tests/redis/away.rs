@@ -27,9 +27,11 @@ async fn a_start_without_redis_says_so_in_the_end() {
 
 #[tokio::test]
 async fn a_start_before_redis_waits_for_it() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
     let connecting = tokio::spawn(Redis::connect(RedisOptions::new(format!("redis://127.0.0.1:{port}"))));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The first attempt is in vain.
+    tokio::task::spawn_blocking(move || drop(listener.accept().unwrap())).await.unwrap();
     let _server = Server::start_at(port, &[]).expect("the port is free");
     let (redis, _feed) = tokio::time::timeout(DEADLINE, connecting).await.unwrap().unwrap().unwrap();
     assert!(redis.is_up());
@@ -89,6 +91,13 @@ async fn a_redis_that_does_not_answer_counts_as_away_and_carries_out_nothing_lat
     redis.set(1, &key, json("1")).await.unwrap();
     let signal =
         |name: &str| assert!(std::process::Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap().success());
+    // All connections but the one that asks.
+    let ids = || -> Vec<String> {
+        let list: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.admin()).unwrap();
+        let field = |line: &str, name: &str| line.split(' ').find_map(|field| field.strip_prefix(name)).unwrap().to_owned();
+        list.lines().filter(|line| field(line, "cmd=") != "client|list").map(|line| field(line, "id=")).collect()
+    };
+    let old = ids();
     signal("-STOP");
     let lost = redis.set(1, &key, json("2")).await;
     assert!(matches!(lost, Err(AdapterError::Unknown(_))), "{lost:?}");
@@ -100,7 +109,11 @@ async fn a_redis_that_does_not_answer_counts_as_away_and_carries_out_nothing_lat
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     redis.set(1, &key, json("4")).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The feed's connection stays; whatever the other one held was carried out, or is gone with it.
+    while ids().iter().filter(|id| old.contains(id)).count() == old.len() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert_eq!(redis.get(1, &key).await.unwrap(), Some(json("4")), "what was given up came after what was acknowledged");
 }
 
