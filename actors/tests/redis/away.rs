@@ -1,6 +1,8 @@
 //! Links that break, and a Redis that is not there.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use weir_actors::adapter::AdapterError;
@@ -156,4 +158,52 @@ async fn a_restarted_redis_goes_on_where_it_was() {
         holds(&mirror.redis, tally).await;
         assert!(mirror.resyncs.is_empty(), "nothing was lost: {:?}", mirror.resyncs);
     }
+}
+
+/// A port that leads to whichever is the target at the moment of connecting.
+fn proxy(target: Arc<AtomicU16>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let server = TcpStream::connect(("127.0.0.1", target.load(Ordering::Relaxed))).unwrap();
+            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_master_that_became_a_replica_is_left_for_the_new_one_behind_its_address() {
+    let (old, new) = (Server::start(&[]), Server::start(&[]));
+    let replica_of = |server: &Server, port: u16| {
+        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).exec(&mut server.admin()).unwrap();
+    };
+    replica_of(&new, old.port);
+    let target = Arc::new(AtomicU16::new(old.port));
+    let (redis, feed) = Redis::connect(RedisOptions::new(format!("redis://127.0.0.1:{}", proxy(target.clone())))).await.unwrap();
+    let mut mirror = Mirror::new(redis.clone(), feed);
+    let key = ItemKey::new("s", "g", "i");
+    mirror.watch(&key.group).await;
+    redis.set(1, &key, json("1")).await.unwrap();
+    mirror.agrees(&key.group).await;
+    let deadline = Instant::now() + DEADLINE;
+    while redis::cmd("HGET").arg("stream:s:g").arg("i").query::<Option<String>>(&mut new.admin()).ok().flatten().is_none() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    target.store(new.port, Ordering::Relaxed);
+    redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut new.admin()).unwrap();
+    // Nobody is there, so that nothing comes through the old one any more.
+    replica_of(&old, 1);
+    assert_eq!(redis.set(1, &key, json("2")).await.unwrap().old, Some(json("1")));
+    mirror.agrees(&key.group).await;
+    redis.set(1, &key, json("3")).await.unwrap();
+    mirror.agrees(&key.group).await;
 }

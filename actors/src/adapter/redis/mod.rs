@@ -245,7 +245,7 @@ impl Redis {
     /// From the position on that it resolves to, every change of the group comes through the [`Feed`], until [`unwatch`](Self::unwatch).
     ///
     /// # Errors
-    /// Where Redis is away; the group is not watched then, unless it was before.
+    /// Where Redis is away or lets us not listen; the group is not watched then, unless it was before.
     pub fn watch(&self, group: &GroupKey) -> impl Future<Output = Result<Position, AdapterError>> + use<> {
         let (done, result) = oneshot::channel();
         let asked = self.feed.send(feed::Ask::Watch(group.clone(), done));
@@ -264,7 +264,7 @@ impl Redis {
     /// From when it resolves, every change of every group of the stream comes through the [`Feed`], of groups that do not exist yet, too.
     ///
     /// # Errors
-    /// Where Redis is away; the stream is not watched then, unless it was before.
+    /// Where Redis is away or lets us not listen; the stream is not watched then, unless it was before.
     pub fn watch_stream(&self, stream: &str) -> impl Future<Output = Result<(), AdapterError>> + use<> {
         let (done, result) = oneshot::channel();
         let asked = self.feed.send(feed::Ask::WatchStream(stream.into(), done));

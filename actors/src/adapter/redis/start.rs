@@ -40,7 +40,7 @@ pub(super) async fn connect(options: RedisOptions) -> Result<(Redis, Feed), Redi
     let db = seeds.first().map_or(0, |seed| seed.redis_settings().db());
     let (text, constants) = script::new(&options, topology.is_cluster(), db);
 
-    let (seen_by, seen) = watch::channel(Seen { topology: topology.clone(), flushes: 0 });
+    let (seen_by, seen) = watch::channel(Seen { topology: topology.clone(), ..Seen::default() });
     let (commands, received) = mpsc::unbounded_channel();
     let up = Arc::new(AtomicBool::new(false));
     let driver = Driver::new(&options, constants.clone(), (seeds.clone(), topology), received, (seen_by, up.clone()), text.clone());

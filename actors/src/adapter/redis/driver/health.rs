@@ -13,6 +13,9 @@ use super::{Driver, Flight, PAUSE};
 /// How old what is known of a Cluster may be.
 const RENEWED: Duration = Duration::from_secs(5);
 
+/// How long a node may take no writes until it is connected anew.
+const READ_ONLY: Duration = Duration::from_secs(1);
+
 impl Driver {
     /// Does what a refusal asks for. Where the call is to be sent for once, if that is elsewhere.
     pub(super) fn learn(&mut self, slot: u16, retry: &Retry, address: &str) -> Option<String> {
@@ -33,9 +36,21 @@ impl Driver {
                 self.nodes.ensure(&to);
                 return Some(to);
             }
+            Retry::Wait(detail) if detail.starts_with("READONLY") && !self.topology.is_cluster() => self.suspect(address),
             Retry::Wait(_) => self.ask_slots(),
         }
         None
+    }
+
+    /// The one node there is takes no writes. Another may have its place by now, behind a name or a proxy, which only new connections find.
+    fn suspect(&mut self, address: &str) {
+        let health = self.health.entry(address.to_owned()).or_default();
+        if health.read_only.get_or_insert_with(Instant::now).elapsed() > READ_ONLY {
+            health.read_only = None;
+            self.nodes.reconnect(address);
+            self.publish(false);
+            self.seen.send_modify(|seen| seen.suspicions += 1);
+        }
     }
 
     /// Loads the script anew. Calls that follow on the same connection find it.

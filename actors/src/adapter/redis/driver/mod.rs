@@ -55,6 +55,8 @@ pub(super) struct Seen {
     pub(super) topology: Topology,
     /// How often the data of a node was found to be gone.
     pub(super) flushes: u64,
+    /// How often the node was thought to be no longer the one behind its address.
+    pub(super) suspicions: u64,
 }
 
 /// What is under way.
@@ -80,6 +82,8 @@ struct Health {
     /// The key that is gone when the node's data is, and what it held.
     life: Option<(String, Vec<u8>)>,
     loading: bool,
+    /// Since when it takes no writes.
+    read_only: Option<Instant>,
 }
 
 /// See the [module](self).
@@ -257,7 +261,8 @@ impl Driver {
         match event {
             Event::Landed { address, flight, replies } => self.land(&address, flight, replies),
             Event::Opened(address) => {
-                self.health.entry(address.clone()).or_default().pinged = None;
+                let health = self.health.entry(address.clone()).or_default();
+                (health.pinged, health.read_only) = (None, None);
                 self.ping(&address);
                 self.publish(false);
                 if self.topology.is_cluster() {

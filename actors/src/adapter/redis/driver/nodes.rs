@@ -201,6 +201,14 @@ impl<F> Nodes<F> {
         carried.into_iter().map(|(_, flight)| flight).collect()
     }
 
+    /// Makes a new connection, which calls wait for.
+    pub(super) fn reconnect(&mut self, address: &str) {
+        self.close(address);
+        if let Some(node) = self.nodes.get_mut(address) {
+            node.untried = true;
+        }
+    }
+
     fn close(&mut self, address: &str) {
         let Some(node) = self.nodes.get_mut(address) else { return };
         if let Some(connection) = node.connection.take() {

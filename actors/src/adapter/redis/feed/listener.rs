@@ -135,7 +135,7 @@ impl Listener {
         for timer in [&mut tick, &mut retry] {
             timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
-        let mut flushes = self.line.seen.borrow_and_update().flushes;
+        let (mut flushes, mut suspicions) = (0, 0);
         loop {
             let retries = !self.later.is_empty() || self.streams.values().any(Stream::is_unsettled);
             tokio::select! {
@@ -149,9 +149,15 @@ impl Listener {
                     if changed.is_err() {
                         return;
                     }
-                    let now = self.line.seen.borrow_and_update().flushes;
-                    self.moved(now != flushes);
-                    flushes = now;
+                    let before = (flushes, suspicions);
+                    {
+                        let seen = self.line.seen.borrow_and_update();
+                        (flushes, suspicions) = (seen.flushes, seen.suspicions);
+                    }
+                    if suspicions != before.1 {
+                        self.ears.places().iter().for_each(|place| self.lost(place));
+                    }
+                    self.moved(flushes != before.0);
                 }
                 _ = retry.tick(), if retries => self.retry(),
                 () = self.queue.room(), if !self.behind.is_empty() => {
