@@ -216,3 +216,15 @@ async fn a_watch_that_redis_does_not_allow_says_so() {
     redis.watch_stream("s").await.unwrap();
     assert_eq!(redis.watch(&key.group).await.unwrap().seq, 1);
 }
+
+#[tokio::test]
+async fn a_write_that_may_not_be_published_is_not_said_to_be_undone() {
+    let server = Server::start(&[]);
+    let (redis, _feed) = server.connect().await;
+    let key = ItemKey::new("s", "g", "i");
+    redis.set(1, &key, json("1")).await.unwrap();
+    redis::cmd("ACL").arg("SETUSER").arg("default").arg("resetchannels").exec(&mut server.admin()).unwrap();
+    let set = redis.set(1, &key, json("2")).await;
+    assert!(matches!(&set, Err(AdapterError::Unknown(text)) if text.contains("channels")), "{set:?}");
+    assert_eq!(redis.get(1, &key).await.unwrap(), Some(json("2")), "it was undone, and could be told so");
+}

@@ -282,6 +282,12 @@ impl Call {
         };
         let reply = match reply {
             Ok(mut reply) => reply.pop().unwrap_or_default(),
+            // Redis undoes nothing of a script that ends in the middle, where the user may not publish, say.
+            Err(Trouble::Refused(detail)) if detail.starts_with("ERR") && detail.contains("@user_script") => {
+                return Next::Done(Err(AdapterError::Unknown(format!(
+                    "redis ended a write in the middle: {detail}; it may or may not be there, allow the user the channels `*weir:*`"
+                ))));
+            }
             Err(trouble) => return troubled(trouble),
         };
         if let Task::Update(update) = &mut self.task

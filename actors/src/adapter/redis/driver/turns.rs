@@ -162,7 +162,7 @@ impl Driver {
         self.order.answered(&turn.group);
         let next = turn.what.take(&turn.group, replies);
         let may_be_stored = match &next {
-            Next::Done(result) => result.is_ok(),
+            Next::Done(result) => matches!(result, Ok(_) | Err(AdapterError::Unknown(_))),
             Next::Send => turn.what.is_stored(),
             Next::Stall(_) => false,
             Next::Lost => !turn.what.is_reading(),
