@@ -1,6 +1,7 @@
 # make run    build and start the server      make test   every test, the published SDKs included
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
-# make bench-store   what the file store costs          make test-redis   the Redis backend, which nothing uses yet
+# make run-redis     a private Redis and two nodes on it, for a tour
+# make bench-store   what the file store costs          make bench-redis   what several nodes on one Redis cost
 #
 # Everything that is built lands outside the tree, so that a fresh clone does not compile its dependencies again.
 
@@ -16,24 +17,28 @@ CONFIG ?=
 SDK     = tests/sdk
 VENVS   = 0.10.0 0.25.0
 
-.PHONY: run test test-redis bench-store lint deps deps-build deps-test sdk-node sdk-python sdk-rust
+.PHONY: run run-redis test bench-store bench-redis lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
 
+run-redis: deps-build deps-redis
+	cargo build $(PROFILE)
+	tests/run-redis $(CARGO_TARGET_DIR)/release/weir
+
 test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
-	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store
+	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis
 	cargo test $(PROFILE) --workspace --test e2e -- --test-threads 4
-
-test-redis: deps-build
-	@tests/install redis-server:redis-server redis-cli:redis-tools
-	cargo test $(PROFILE) --package weir-actors --features redis,testing --test redis
 
 bench-store: deps-build
 	cargo build $(PROFILE)
 	cargo run $(PROFILE) --example bench_store
+
+bench-redis: deps-build deps-redis
+	cargo build $(PROFILE)
+	cargo run $(PROFILE) --example bench_redis
 
 lint: deps-build
 	cargo fmt --all --check
@@ -49,7 +54,11 @@ deps: deps-build deps-test
 deps-build:
 	@tests/install cc:build-essential c++:build-essential libclang:libclang-dev cargo:
 
-deps-test: deps-build sdk-node sdk-python sdk-rust
+deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust
+	@tests/install ip:iproute2
+
+deps-redis:
+	@tests/install redis-server:redis-server redis-cli:redis-tools
 
 sdk-node: $(SDK)/node/node_modules/.package-lock.json
 sdk-python: $(VENVS:%=$(SDK)/python/.venv/%/installed)

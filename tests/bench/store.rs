@@ -10,228 +10,30 @@
     reason = "a measurement that cannot go on has failed"
 )]
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
+mod harness;
 
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Instant;
+
+use harness::{CONNECTIONS, IN_FLIGHT, ITEMS, Measured, Server, VALUE_BYTES, run, throughput};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Connections, and calls in flight at each.
-const CONNECTIONS: usize = 4;
-const IN_FLIGHT: usize = 64;
-/// Bytes of a value.
-const VALUE_BYTES: usize = 128;
-/// Items that one connection writes to, over and over.
-const ITEMS: u64 = 10_000;
-const WARM_UP: Duration = Duration::from_secs(1);
-const MEASURED: Duration = Duration::from_secs(5);
 const FILLED: u64 = 1_000_000;
 
-struct Server {
-    process: Child,
-    workers: String,
-    started: Duration,
+/// The adapter with these keys.
+fn kv_store(config: &Value) -> Value {
+    json!({"class": "modules::stream::adapters::KvStore", "config": config})
 }
 
-impl Server {
-    fn start(folder: &Path, adapter: &Value) -> Self {
-        let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": {
-            "host": "127.0.0.1", "port": 0, "adapter": {"class": "modules::stream::adapters::KvStore", "config": adapter}}}]});
-        let file = folder.join("config.yaml");
-        fs::write(&file, config.to_string()).unwrap();
-        let began = Instant::now();
-        let binary = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("weir");
-        let mut process = Command::new(&binary)
-            .arg("--config")
-            .arg(&file)
-            .env("RUST_LOG", "warn")
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; build it first", binary.display()));
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let workers = lines.find_map(|line| Some(line.trim().strip_prefix("workers")?.trim().strip_prefix("ws://")?.to_owned()));
-        Self { process, workers: workers.expect("the server did not start"), started: began.elapsed() }
-    }
-
-    /// Time on a processor so far, of all threads.
-    fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        // USER_HZ is 100 on every Linux that Rust supports.
-        Duration::from_millis(ticks * 10)
-    }
-
-    fn resident_mib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-    }
-
-    fn terminate(mut self) {
-        let killed = Command::new("kill").arg("-TERM").arg(self.process.id().to_string()).status().unwrap();
-        assert!(killed.success() && self.process.wait().unwrap().success());
-    }
-
-    fn kill(mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-/// A worker that does nothing but call `stream::set`.
-struct Caller {
-    stream: TcpStream,
-    read: Vec<u8>,
-    held: usize,
-}
-
-impl Caller {
-    fn connect(address: &str) -> Self {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        write!(
-            stream,
-            "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        .unwrap();
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        let mut caller = Self { stream, read: vec![0; 256 << 10], held: 0 };
-        // `workerregistered`
-        caller.answers();
-        caller
-    }
-
-    /// Waits for frames and counts them.
-    fn answers(&mut self) -> usize {
-        loop {
-            let count = self.stream.read(&mut self.read[self.held..]).unwrap();
-            assert!(count > 0, "the server closed the connection");
-            self.held += count;
-            let (mut at, mut frames) = (0, 0);
-            while let Some(end) = frame_end(&self.read[at..self.held]) {
-                let frame = &self.read[at..at + end];
-                assert!(!frame.windows(8).any(|window| window == b"\"error\":"), "{}", String::from_utf8_lossy(frame));
-                at += end;
-                frames += 1;
-            }
-            self.read.copy_within(at..self.held, 0);
-            self.held -= at;
-            if frames > 0 {
-                return frames;
-            }
-        }
-    }
-}
-
-fn frame_end(bytes: &[u8]) -> Option<usize> {
-    let [_, second, rest @ ..] = bytes else { return None };
-    let (head, length) = match second {
-        126 => (4, usize::from(u16::from_be_bytes(*rest.first_chunk()?))),
-        127 => (10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).unwrap()),
-        short => (2, usize::from(*short)),
-    };
-    (bytes.len() >= head + length).then_some(head + length)
-}
-
-/// The masked frame of a call; the mask is zero, which leaves the text as it is.
-fn set(out: &mut Vec<u8>, connection: usize, item: u64) {
-    // Hexadecimal noise, which LZ4 finds nothing in.
-    let mut noise = item.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut value = String::with_capacity(VALUE_BYTES);
-    while value.len() < VALUE_BYTES - 2 {
-        noise ^= noise << 13;
-        noise ^= noise >> 7;
-        noise ^= noise << 17;
-        value.push(char::from(b"0123456789abcdef"[usize::try_from(noise >> 60).unwrap_or_default()]));
-    }
-    let text = format!(
-        r#"{{"type":"invokefunction","invocation_id":"0a4e1c52-9b0e-4f9d-8a35-2f6b0a7a90c4","function_id":"stream::set","data":{{"stream_name":"bench","group_id":"group-{connection}","item_id":"item-{item}","data":"{value}"}}}}"#
-    );
-    out.push(0x81);
-    out.push(0x80 | 126);
-    out.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-    out.extend([0; 4]);
-    out.extend(text.as_bytes());
-}
-
-/// Calls `stream::set` from all connections until `enough` says so; `item` names the items of a connection.
-fn run(server: &Server, acks: &Arc<AtomicU64>, ends: &Arc<AtomicBool>, items: u64) -> Vec<std::thread::JoinHandle<()>> {
-    let barrier = Arc::new(Barrier::new(CONNECTIONS));
-    (0..CONNECTIONS)
-        .map(|connection| {
-            let mut caller = Caller::connect(&server.workers);
-            let (acks, ends, barrier) = (acks.clone(), ends.clone(), barrier.clone());
-            std::thread::spawn(move || {
-                // Encoding is not what is measured, and takes time from the server on a small machine.
-                let mut frames = Vec::new();
-                let mut bounds = vec![0];
-                for item in 0..items.min(ITEMS) {
-                    set(&mut frames, connection, item);
-                    bounds.push(frames.len());
-                }
-                let (mut next, mut under_way, mut sent, mut one) = (0usize, 0, 0u64, Vec::new());
-                barrier.wait();
-                loop {
-                    let done = ends.load(Ordering::Relaxed) || sent == items;
-                    let mut wanted = if done { 0 } else { IN_FLIGHT - under_way };
-                    wanted = wanted.min(usize::try_from(items - sent).unwrap_or(usize::MAX));
-                    while wanted > 0 {
-                        if items <= ITEMS || items == u64::MAX {
-                            let end = (next + wanted).min(bounds.len() - 1);
-                            caller.stream.write_all(&frames[bounds[next]..bounds[end]]).unwrap();
-                            (wanted, under_way, sent) = (wanted - (end - next), under_way + (end - next), sent + (end - next) as u64);
-                            next = if end == bounds.len() - 1 { 0 } else { end };
-                        } else {
-                            one.clear();
-                            for n in 0..wanted {
-                                set(&mut one, connection, sent + n as u64);
-                            }
-                            caller.stream.write_all(&one).unwrap();
-                            (under_way, sent, wanted) = (under_way + wanted, sent + wanted as u64, 0);
-                        }
-                    }
-                    if under_way == 0 {
-                        return;
-                    }
-                    let answered = caller.answers();
-                    under_way -= answered;
-                    acks.fetch_add(answered as u64, Ordering::Relaxed);
-                }
-            })
-        })
-        .collect()
-}
-
-fn throughput(name: &str, adapter: &Value) {
+fn row(name: &str, config: &Value) {
     let folder = TempDir::with_prefix("weir-bench-").unwrap();
-    let server = Server::start(folder.path(), adapter);
-    let (acks, ends) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-    let callers = run(&server, &acks, &ends, u64::MAX);
-    std::thread::sleep(WARM_UP);
-    let (began, cpu, before) = (Instant::now(), server.cpu(), acks.load(Ordering::Relaxed));
-    std::thread::sleep(MEASURED);
-    let (elapsed, cpu, count) = (began.elapsed(), server.cpu() - cpu, acks.load(Ordering::Relaxed) - before);
-    ends.store(true, Ordering::Relaxed);
-    callers.into_iter().for_each(|caller| caller.join().unwrap());
-    let per_second = count as f64 / elapsed.as_secs_f64();
-    let per_set = cpu.as_secs_f64() * 1e6 / count as f64;
-    println!("| {name} | {per_second:>9.0} | {per_set:>6.2} | {:>4} |", server.resident_mib());
+    let server = Server::start(folder.path(), &kv_store(config));
+    let Measured { per_second, cpu_us_per_set, .. } = throughput(&server, None);
+    println!("| {name} | {per_second:>9.0} | {cpu_us_per_set:>6.2} | {:>4} |", server.resident_mib());
     server.terminate();
 }
 
@@ -241,7 +43,7 @@ fn disk_bytes(folder: &Path) -> u64 {
 
 fn million() {
     let folder = TempDir::with_prefix("weir-bench-").unwrap();
-    let adapter = json!({"file_path": "store"});
+    let adapter = kv_store(&json!({"file_path": "store"}));
     let server = Server::start(folder.path(), &adapter);
     let (acks, ends) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
     let began = Instant::now();
@@ -270,9 +72,9 @@ fn main() {
         ITEMS * 4
     );
     println!("| store | acknowledged sets/s | server CPU µs per set | MiB resident |\n|---|---|---|---|");
-    throughput("files, `fsync: always`", &json!({"file_path": "store"}));
-    throughput("files, `fsync: { every_ms: 100 }`", &json!({"file_path": "store", "fsync": {"every_ms": 100}}));
-    throughput("files, `fsync: never`", &json!({"file_path": "store", "fsync": "never"}));
-    throughput("in memory", &json!({"store_method": "in_memory"}));
+    row("files, `fsync: always`", &json!({"file_path": "store"}));
+    row("files, `fsync: { every_ms: 100 }`", &json!({"file_path": "store", "fsync": {"every_ms": 100}}));
+    row("files, `fsync: never`", &json!({"file_path": "store", "fsync": "never"}));
+    row("in memory", &json!({"store_method": "in_memory"}));
     million();
 }
