@@ -370,7 +370,15 @@ async fn a_full_redis_takes_no_value_and_still_deletes() {
     }
     assert_eq!(redis.get(1, &old).await.unwrap(), Some(json("1")));
     assert_eq!(redis.get(1, &new).await.unwrap(), None);
-    // Whoever watches needs no room.
+    // Whoever reads or watches needs no room.
+    let group = GroupKey::new("s", "old");
+    assert_eq!(redis.list(1, &group).await.unwrap(), [("i".into(), json("1"))]);
+    for whole in [true, false] {
+        let snapshot = redis.snapshot(1, &group, whole, &["i".into(), "none".into()]).await.unwrap();
+        assert_eq!((snapshot.position.seq, snapshot.whole), (1, whole.then(|| vec![("i".into(), json("1"))])));
+        assert_eq!(snapshot.items, [("i".into(), Some(json("1"))), ("none".into(), None)]);
+    }
+    assert_eq!(redis.list(1, &GroupKey::new("s", "none")).await.unwrap(), []);
     assert_eq!(redis.watch(&GroupKey::new("s", "newer")).await.unwrap().seq, 0);
     assert_eq!(redis.delete(1, &old).await.unwrap().old, Some(json("1")));
     limit(0);

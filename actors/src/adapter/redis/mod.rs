@@ -179,8 +179,13 @@ impl Redis {
     pub fn list(&self, by: u64, group: &GroupKey) -> impl Future<Output = Result<Items, AdapterError>> + use<> {
         let group = group.clone();
         let replies = self.read(by, &group, None, Share::Group, read::list, Vec::new());
+        let redis = self.clone();
         async move {
-            let mut replies = replies.await?.into_iter();
+            let mut replies = match replies.await {
+                Err(AdapterError::Full { .. }) => redis.read_without_room(by, &group, &[]).await?.split_off(1),
+                replies => replies?,
+            }
+            .into_iter();
             read::items(replies.next(), replies.next(), &group)
         }
     }
@@ -199,7 +204,23 @@ impl Redis {
         let (group, items) = (group.clone(), items.to_vec());
         let names = items.iter().map(|item| item.as_str().to_owned()).collect();
         let replies = self.read(by, &group, None, Share::Group, if whole { read::all } else { read::some }, names);
-        async move { read::snapshot(replies.await?, &group, whole, &items) }
+        let redis = self.clone();
+        async move {
+            match replies.await {
+                Err(AdapterError::Full { .. }) => {
+                    let all = redis.read_without_room(by, &group, &items).await?;
+                    let snapshot = read::snapshot(all, &group, true, &items)?;
+                    Ok(Snapshot { whole: snapshot.whole.filter(|_| whole), ..snapshot })
+                }
+                replies => read::snapshot(replies?, &group, whole, &items),
+            }
+        }
+    }
+
+    /// Everything about a group, from a Redis that has no room left and then takes no transaction.
+    async fn read_without_room(&self, by: u64, group: &GroupKey, items: &[Name]) -> Result<Vec<Value>, AdapterError> {
+        let names = items.iter().map(|item| item.as_str().to_owned()).collect();
+        read::unscripted(self.read(by, group, None, Share::Group, read::scripted, names).await?)
     }
 
     /// The groups of a stream that hold an item, sorted.

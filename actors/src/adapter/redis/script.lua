@@ -7,6 +7,7 @@
 --         update    item, new value, the old one that it was made of (not there: there was no item)
 --         record    item, kind, first part, second part, '1' where there is an item
 --         position
+--         read      names of items: the position, all items with their places, and the named ones
 --         renew     the epoch that must not go on
 -- The line before this text sets HISTORY (changes kept), AGE (for how long, ms), BYTES (of them), PUBLISH (or SPUBLISH), AT (the database).
 local call = redis.call
@@ -107,6 +108,11 @@ elseif kind or fresh then
   if not fades then call('HSET', head, 'fades', '1') end
 end
 
+if what == 'read' then
+  local named = {}
+  for n = 2, #ARGV do named[n - 1] = call('HGET', items, ARGV[n]) end
+  return { epoch, string.format('%d', seq), string.format('%d', time), fresh and 1 or 0, call('HGETALL', items), call('HGETALL', places), named }
+end
 if what == 'position' or what == 'renew' then
   return { epoch, string.format('%d', seq), string.format('%d', time), fresh and 1 or 0 }
 end
