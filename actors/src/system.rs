@@ -63,16 +63,17 @@ impl System {
         };
         let parts = Parts::start(settings, arbiter);
         parts.registry.health.set_link(redis.link());
-        let (registry, sentinel, news_to) = (parts.registry.clone(), parts.sentinel("store"), parts.dispatcher.clone().recipient());
-        let (met, others) = tokio::sync::oneshot::channel();
+        let (registry, news_to) = (parts.registry.clone(), parts.dispatcher.clone().recipient());
+        let sentinels = ["store", "answers", "mesh"].map(|actor| parts.sentinel(actor));
+        let (met, known) = tokio::sync::oneshot::channel();
         let store = Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| {
-            Store::shared(registry, redis, news_to, sentinel, met)
+            Store::shared(registry, redis, news_to, sentinels, met)
         });
         let (relayed, sentinel) = (store.clone(), parts.sentinel("relay"));
         Relay::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Relay>| Relay::new(relayed, feed, sentinel));
         let system = parts.running(store);
         // Calls go to the right node from the first on, if the others are quick.
-        drop(tokio::time::timeout(GREETING, others).await);
+        drop(tokio::time::timeout(GREETING, known).await);
         Ok(system)
     }
 

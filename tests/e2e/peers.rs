@@ -165,3 +165,29 @@ async fn lost_link_of_either_node_fails_what_is_under_way_and_mends_itself() {
     let (_, state) = Subscriber::of(&there, "s", "g").await;
     assert_eq!(state, json!([{"by": "keeper", "id": "i"}]));
 }
+
+#[tokio::test]
+async fn nodes_that_flood_each_other_answer_every_call() {
+    let (_redis, [one, two]) = nodes().await;
+    let (first, second) = (Worker::open(&one).await, Worker::open(&two).await);
+    serve(&first, "first", "first");
+    serve(&second, "second", "second");
+    served(&first, "second", json!("second")).await;
+    served(&second, "first", json!("first")).await;
+    let flood = async |worker: &Worker, stream: &str| {
+        // More than may be under way between nodes.
+        let calls = (0..6_000).map(|n| worker.call("stream::set", write(stream, &format!("g{}", n % 50), "i", json!(n))));
+        let (mut done, mut refused) = (0, 0);
+        for answer in futures_util::future::join_all(calls).await {
+            match answer {
+                Ok(_) => done += 1,
+                Err(error) if error["code"] == "overloaded" => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(done + refused, 6_000);
+        assert!(done >= 4_000, "{done} done, {refused} refused");
+    };
+    tokio::join!(flood(&first, "second"), flood(&second, "first"));
+    served(&first, "second", json!("second")).await;
+}

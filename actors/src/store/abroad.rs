@@ -9,12 +9,13 @@ use super::input::{self, Op};
 use super::interest::LinkId;
 use super::lanes::Share;
 use super::overridden::Call;
-use super::peers::{self, BEAT, Note};
+use super::peers::{self, BEAT, Errands, Note};
 use super::{Keeper, Store, Submit, TakeSnapshot};
 use crate::adapter::redis::{MeshFeed, MeshItem};
 use crate::change::Snapshot;
 use crate::error::CallError;
 use crate::functions::{ReplyTo, stopped};
+use crate::guardian::Sentinel;
 use crate::ids::{GroupKey, SocketId};
 
 /// Stands for a group actor of another node; group actors are numbered from 1.
@@ -36,11 +37,18 @@ pub(super) struct Greeted(usize);
 pub(super) struct Missing(pub(super) String);
 
 impl Store {
-    /// Listens to the other nodes from now on.
-    pub(super) fn meet(&mut self, mut feed: MeshFeed, ctx: &mut Context<Self>) {
+    /// Listens to the other nodes from now on; `sentinel` is for whoever does.
+    pub(super) fn meet(&mut self, mut feed: MeshFeed, errands: Errands, sentinel: Sentinel, ctx: &mut Context<Self>) {
         let store = ctx.address();
         actix::spawn(async move {
+            let _sentinel = sentinel;
             while let Some(item) = feed.recv().await {
+                if let MeshItem::Message(text) = &item
+                    && let Some(note) = Note::parse(text)
+                    && errands.bring(note)
+                {
+                    continue;
+                }
                 // Until it is taken, the others wait where their number has a bound.
                 if store.send(FromMesh(item)).await.is_err() {
                     return;
@@ -155,8 +163,6 @@ impl Handler<FromMesh> for Store {
             return;
         };
         match note {
-            Note::Answer { n, result, error } => shared.peers.answered(n, peers::outcome(result, error)),
-            Note::State { n, state } => shared.peers.stated(n, peers::snapshot(state)),
             Note::Call { from, n, function, data } => self.call_for(from, n, &function, data.get().as_bytes(), ctx),
             Note::Take { from, n, stream, group, whole, items } => {
                 let items = items.iter().map(|item| (&**item).into()).collect();

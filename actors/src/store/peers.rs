@@ -4,6 +4,7 @@
 //! a stream carried out at its *home*: the node where an override was registered last. There they stand in the one lane of their group,
 //! whoever made them. No actor here; see [`Store`](super::Store).
 
+mod errands;
 mod note;
 
 use std::collections::HashMap;
@@ -12,8 +13,10 @@ use std::time::{Duration, Instant};
 use actix::Addr;
 use tokio::sync::oneshot;
 
+pub(super) use self::errands::Errands;
+use self::errands::{Errand, UNDER_WAY};
 use self::note::MAX_MESSAGE_BYTES;
-pub(super) use self::note::{Note, answer, outcome, snapshot, state};
+pub(super) use self::note::{Note, answer, state};
 use super::abroad::Missing;
 use super::input::Op;
 use super::{Store, TakeSnapshot, failure};
@@ -21,7 +24,7 @@ use crate::adapter::AdapterError;
 use crate::adapter::redis::Mesh;
 use crate::change::Snapshot;
 use crate::clock;
-use crate::error::{CallError, Outcome};
+use crate::error::Outcome;
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
@@ -40,12 +43,6 @@ struct Peer {
     streams: HashMap<Box<str>, u64>,
 }
 
-/// What was asked of another node.
-enum Asked {
-    Call(oneshot::Sender<Outcome>, &'static str),
-    Snapshot(oneshot::Sender<Result<Snapshot, AdapterError>>),
-}
-
 /// The other nodes, as this one knows them.
 pub(super) struct Peers {
     mesh: Mesh,
@@ -55,8 +52,7 @@ pub(super) struct Peers {
     others: HashMap<Box<str>, Peer>,
     /// Streams whose home is another node.
     homes: HashMap<Box<str>, Box<str>>,
-    asked: HashMap<u64, (Box<str>, Asked)>,
-    numbers: u64,
+    errands: Errands,
     /// How many nodes have heard the first greeting, and who waits for their answers.
     greeted: Option<usize>,
     met: Option<oneshot::Sender<()>>,
@@ -72,8 +68,7 @@ impl Peers {
             mine: HashMap::new(),
             others: HashMap::new(),
             homes: HashMap::new(),
-            asked: HashMap::new(),
-            numbers: 0,
+            errands: Errands::default(),
             greeted: None,
             met: Some(met),
         }
@@ -107,7 +102,7 @@ impl Peers {
     /// The link to the others is there: tells them who this is, and asks who they are. How many take it is for [`greeted`](Self::greeted).
     pub(super) fn joined(&mut self) -> impl Future<Output = Result<usize, AdapterError>> + use<> {
         self.link += 1;
-        self.fail(None);
+        self.errands.fail(None);
         self.tell_all(None);
         self.mesh.send(None, Note::Hello { from: self.id() }.to_text())
     }
@@ -129,7 +124,7 @@ impl Peers {
 
     /// The link is gone, and with it whatever was on its way.
     pub(super) fn parted(&mut self) {
-        self.fail(None);
+        self.errands.fail(None);
     }
 
     /// Says that this node is there, and forgets those that do not.
@@ -142,14 +137,14 @@ impl Peers {
         }
     }
 
-    /// Takes what another node says of itself. What it asks for, and answers, is not for here.
+    /// Takes what another node says of itself.
     pub(super) fn hear(&mut self, note: &Note<'_>) {
         match note {
             Note::Hello { from } => self.tell_all(Some(from)),
             Note::Serves { from, link, version, streams } => {
                 let streams: HashMap<Box<str>, u64> = streams.iter().map(|(stream, since)| (Box::from(&**stream), *since)).collect();
                 if self.others.get(&**from).is_some_and(|peer| peer.link != *link) {
-                    self.fail(Some(from));
+                    self.errands.fail(Some(from));
                 }
                 let now: Vec<Box<str>> = streams.keys().cloned().collect();
                 let peer = Peer { heard: Instant::now(), link: *link, version: *version, streams };
@@ -176,75 +171,71 @@ impl Peers {
                 Some(peer) if (peer.link, peer.version) == (*link, *version) => peer.heard = Instant::now(),
                 _ => self.ask(from),
             },
+            // Others see to these.
             Note::Call { .. } | Note::Take { .. } | Note::Answer { .. } | Note::State { .. } => {}
         }
     }
 
     /// Has a call carried out at its stream's home; `store` is told where that is gone.
-    pub(super) fn call(&mut self, home: &str, op: &Op, store: Addr<Store>) -> impl Future<Output = Outcome> + use<> {
+    pub(super) fn call(&self, home: &str, op: &Op, store: Addr<Store>) -> impl Future<Output = Outcome> + use<> {
         let (function, code, data) = (op.function(), op.error_code(), op.to_input());
         let (sender, receiver) = oneshot::channel();
-        let n = self.enter(home, Asked::Call(sender, code));
-        let call = Note::Call { from: self.id(), n, function: function.into(), data: data.as_raw() };
-        let sent = self.send(home, call.to_text(), store);
+        let sent = self.errands.enter(home, Errand::Call(sender, code)).map(|n| {
+            let call = Note::Call { from: self.id(), n, function: function.into(), data: data.as_raw() };
+            self.send(home, n, call.to_text(), store)
+        });
         async move {
-            sent.await.map_err(|error| failure(code, &error))?;
+            sent.ok_or_else(too_many).map_err(|error| failure(code, &error))?.await.map_err(|error| failure(code, &error))?;
             receiver.await.unwrap_or_else(|_lost| Err(failure(code, &unknown("the other node"))))
         }
     }
 
     /// Has the state of a group read at its stream's home; `store` is told where that is gone.
     pub(super) fn take(
-        &mut self,
+        &self,
         home: &str,
         request: &TakeSnapshot,
         store: Addr<Store>,
     ) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
         let (sender, receiver) = oneshot::channel();
-        let n = self.enter(home, Asked::Snapshot(sender));
         let (stream, group) = (request.group.stream().into(), request.group.group().into());
         let items = request.items.iter().map(|item| item.as_str().into()).collect();
-        let take = Note::Take { from: self.id(), n, stream, group, whole: request.whole, items };
-        let sent = self.send(home, take.to_text(), store);
+        let sent = self.errands.enter(home, Errand::Take(sender)).map(|n| {
+            let take = Note::Take { from: self.id(), n, stream, group, whole: request.whole, items };
+            self.send(home, n, take.to_text(), store)
+        });
         async move {
-            sent.await?;
+            sent.ok_or_else(too_many)?.await?;
             receiver.await.unwrap_or_else(|_lost| Err(gone("the other node")))
         }
     }
 
-    fn send(&self, home: &str, text: Vec<u8>, store: Addr<Store>) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+    fn send(&self, home: &str, n: u64, text: Vec<u8>, store: Addr<Store>) -> impl Future<Output = Result<(), AdapterError>> + use<> {
         let too_large = (text.len() > MAX_MESSAGE_BYTES).then(|| {
             let text = format!("the call has {} bytes; between nodes no more than {MAX_MESSAGE_BYTES} can be passed on", text.len());
             AdapterError::Failed(text)
         });
-        let (sent, home) = (too_large.is_none().then(|| self.mesh.send(Some(home), text)), home.to_owned());
+        let sent = too_large.is_none().then(|| self.mesh.send(Some(home), text));
+        let (errands, home) = (self.errands.clone(), home.to_owned());
         async move {
-            let Some(sent) = sent else { return too_large.map_or(Ok(()), Err) };
-            if sent.await? > 0 {
+            let sent = match sent {
+                Some(sent) => sent.await,
+                None => too_large.map_or(Ok(0), Err),
+            };
+            if matches!(sent, Ok(1..)) {
                 return Ok(());
             }
+            errands.withdraw(n);
+            sent?;
             let error = gone(&home);
             store.do_send(Missing(home));
             Err(error)
         }
     }
 
-    /// A call that was asked for has ended.
-    pub(super) fn answered(&mut self, n: u64, outcome: Outcome) {
-        if let Some((_, Asked::Call(sender, _))) = self.asked.remove(&n) {
-            let _ = sender.send(outcome);
-        }
-    }
-
-    /// A state that was asked for was read.
-    pub(super) fn stated(&mut self, n: u64, state: Result<Snapshot, CallError>) {
-        if let Some((_, Asked::Snapshot(sender))) = self.asked.remove(&n) {
-            let failed = |error: CallError| match &*error.code {
-                AWAY => AdapterError::Away(error.message),
-                _ => AdapterError::Failed(error.message),
-            };
-            let _ = sender.send(state.map_err(failed));
-        }
+    /// Where answers of other nodes are brought to.
+    pub(super) fn errands(&self) -> Errands {
+        self.errands.clone()
     }
 
     /// What is sent back to a node that has asked.
@@ -260,31 +251,8 @@ impl Peers {
         }
     }
 
-    fn enter(&mut self, home: &str, asked: Asked) -> u64 {
-        self.numbers += 1;
-        // Whoever waited for these has given up.
-        self.asked.retain(|_, (_, asked)| match asked {
-            Asked::Call(sender, _) => !sender.is_closed(),
-            Asked::Snapshot(sender) => !sender.is_closed(),
-        });
-        self.asked.insert(self.numbers, (home.into(), asked));
-        self.numbers
-    }
-
-    /// What was asked of that node, or of all, is not known any more.
-    fn fail(&mut self, id: Option<&str>) {
-        for (_, (home, asked)) in self.asked.extract_if(|_, (home, _)| id.is_none_or(|id| **home == *id)) {
-            let home = format!("node {home}, where a worker serves this stream,");
-            match asked {
-                Asked::Call(sender, code) => drop(sender.send(Err(failure(code, &unknown(&home))))),
-                // It changes nothing, so it is asked for again.
-                Asked::Snapshot(sender) => drop(sender.send(Err(gone(&home)))),
-            }
-        }
-    }
-
     fn forget(&mut self, id: &str) {
-        self.fail(Some(id));
+        self.errands.fail(Some(id));
         for stream in self.others.remove(id).into_iter().flat_map(|peer| peer.streams.into_keys()) {
             self.settle(&stream);
         }
@@ -316,6 +284,10 @@ impl Peers {
     fn say(&self, to: Option<&str>, note: &Note<'_>) {
         drop(self.mesh.send(to, note.to_text()));
     }
+}
+
+fn too_many() -> AdapterError {
+    AdapterError::Overloaded(format!("{UNDER_WAY} calls are under way at other nodes; call again later"))
 }
 
 fn unknown(home: &str) -> AdapterError {

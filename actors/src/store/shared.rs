@@ -70,7 +70,7 @@ pub(super) struct Shared {
     watchings: Watching,
     /// The other nodes, and what comes from them until somebody listens.
     pub(super) peers: Peers,
-    mesh: Option<MeshFeed>,
+    mesh: Option<(MeshFeed, Sentinel)>,
     /// Snapshots that other nodes have asked for, by number: which node, and its own number.
     pub(super) guests: HashMap<u64, (Box<str>, u64)>,
     pub(super) requests: u64,
@@ -107,18 +107,18 @@ pub(super) struct WatchedFrom {
 
 impl Shared {
     /// A keeper whose answers are handed out on the present arbiter.
-    fn new(redis: Redis, max_value_bytes: usize, met: oneshot::Sender<()>) -> Self {
+    fn new(redis: Redis, max_value_bytes: usize, met: oneshot::Sender<()>, [answers, mesh_sentinel]: [Sentinel; 2]) -> Self {
         let (mesh, feed) = redis.join();
         Self {
             redis,
             max_value_bytes,
-            answers: Answers::start(),
+            answers: Answers::start(answers),
             groups: HashMap::new(),
             early: Vec::new(),
             streams: HashMap::new(),
             watchings: 0,
             peers: Peers::new(mesh, met),
-            mesh: Some(feed),
+            mesh: Some((feed, mesh_sentinel)),
             guests: HashMap::new(),
             requests: 0,
             missed: 0,
@@ -184,13 +184,11 @@ impl Shared {
     }
 
     /// Sends a call to the node that carries it out.
-    pub(super) fn send_to(&mut self, home: &str, Submit { op, reply, .. }: Submit, store: Addr<Store>) {
-        let size = match &op {
-            Op::Set { data, .. } | Op::Send { data, .. } => data.as_bytes().len(),
-            Op::Update { raw, .. } => raw.as_bytes().len(),
-            _ => 0,
-        };
-        self.answers.push(reply, size, self.peers.call(home, &op, store));
+    ///
+    /// It is no part of the load: two nodes that wait for each other would take no more messages, and answer none.
+    pub(super) fn send_to(&self, home: &str, Submit { op, reply, .. }: Submit, store: Addr<Store>) {
+        let call = self.peers.call(home, &op, store);
+        actix::spawn(async move { reply.send(call.await) });
     }
 
     /// Stops taking messages while too much is under way.
@@ -235,17 +233,25 @@ fn written(Applied { old, new, errors }: Applied) -> Output {
 impl Store {
     /// A store on Redis, on the present arbiter.
     ///
-    /// `met` is told when the other nodes have said which streams workers serve there.
-    pub fn shared(registry: Arc<Registry>, redis: Redis, news_to: Recipient<News>, sentinel: Sentinel, met: oneshot::Sender<()>) -> Self {
-        let shared = Shared::new(redis, registry.settings.stream.max_value_bytes, met);
+    /// The sentinels are for it and the two tasks beside it: one hands out answers, one listens to the other nodes. `met` is told when
+    /// these have said which streams workers serve there.
+    pub fn shared(
+        registry: Arc<Registry>,
+        redis: Redis,
+        news_to: Recipient<News>,
+        [sentinel, answers, mesh]: [Sentinel; 3],
+        met: oneshot::Sender<()>,
+    ) -> Self {
+        let shared = Shared::new(redis, registry.settings.stream.max_value_bytes, met, [answers, mesh]);
         Self::on(Keeper::Shared(shared), registry, news_to, sentinel)
     }
 
     pub(super) fn begin(&mut self, ctx: &mut Context<Self>) {
         let Keeper::Shared(shared) = &mut self.keeper else { return };
         ctx.run_interval(PATIENCE / 10, |store, _| store.give_up());
-        if let Some(feed) = shared.mesh.take() {
-            self.meet(feed, ctx);
+        if let Some((feed, sentinel)) = shared.mesh.take() {
+            let errands = shared.peers.errands();
+            self.meet(feed, errands, sentinel, ctx);
         }
     }
 
@@ -444,10 +450,11 @@ impl Handler<StreamWatched> for Store {
 
 impl Answers {
     /// Hands out on the present arbiter.
-    fn start() -> Self {
+    fn start(sentinel: Sentinel) -> Self {
         let (sender, mut pending) = mpsc::unbounded_channel::<Pending>();
         // Not an actor's stream: it must go on while the store waits for room.
         actix::spawn(async move {
+            let _sentinel = sentinel;
             let calls = futures_util::stream::poll_fn(move |context| pending.poll_recv(context));
             let mut answered = calls.buffer_unordered(usize::MAX).ready_chunks(ANSWERS);
             while let Some(mut batch) = answered.next().await {
