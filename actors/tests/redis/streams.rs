@@ -121,3 +121,40 @@ async fn the_index_forgets_groups_that_are_long_gone() {
     let left: Vec<String> = redis::cmd("ZRANGE").arg(groups("s")).arg(0).arg(-1).query(&mut admin).unwrap();
     assert_eq!(left, ["full", "numbered"]);
 }
+
+#[tokio::test]
+async fn groups_that_are_gone_are_left_and_followed_again_when_they_are_back() {
+    let server = Server::start(&[]);
+    let mut options = server.options();
+    options.sweep = Duration::from_secs(1);
+    let (one, mut feed) = Redis::connect(options).await.unwrap();
+    let (two, _feed) = server.connect().await;
+    for group in ["stays", "goes"] {
+        one.set(1, &ItemKey::new("s", group, "i"), json("1")).await.unwrap();
+    }
+    one.watch_stream("s").await.unwrap();
+    // As a week without an item and a sweep leave it.
+    let mut admin = server.admin();
+    redis::cmd("DEL").arg(&["stream:s:goes", "weir:{stream:s:goes}:head", "weir:{stream:s:goes}:places"]).exec(&mut admin).unwrap();
+    redis::cmd("ZREM").arg(&["weir:{index}:groups:s", "goes"]).exec(&mut admin).unwrap();
+    let channels = |admin: &mut redis::Connection| {
+        let pattern = redis::cmd("PUBSUB").arg(&["CHANNELS", "weir:{stream:s:*"]).query::<Vec<String>>(admin);
+        let mut channels = pattern.unwrap();
+        channels.sort_unstable();
+        channels
+    };
+    assert_eq!(channels(&mut admin).len(), 2);
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while channels(&mut admin) != ["weir:{stream:s:stays}:head@0"] {
+        assert!(std::time::Instant::now() < deadline, "{:?}", channels(&mut admin));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut expected = HashMap::new();
+    for group in ["stays", "goes"] {
+        for n in 0..10 {
+            two.set(1, &ItemKey::new("s", group, "i"), json(&n.to_string())).await.unwrap();
+            *expected.entry(group.to_owned()).or_default() += 1;
+        }
+    }
+    expect(&mut feed, &expected).await;
+}

@@ -30,6 +30,8 @@ pub struct RedisOptions {
     pub feed: usize,
     /// Bytes of them; default 64 MiB.
     pub feed_bytes: usize,
+    /// How often one node clears groups out of the index that are gone, and each node leaves them; default 1 h, at least 1 s.
+    pub sweep: Duration,
 }
 
 impl RedisOptions {
@@ -47,6 +49,7 @@ impl RedisOptions {
             max_bytes: 64 << 20,
             feed: 4_096,
             feed_bytes: 64 << 20,
+            sweep: Duration::from_secs(3_600),
         }
     }
 
@@ -80,8 +83,19 @@ impl RedisOptions {
 
 impl std::fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, connect_timeout, response_timeout, history, history_age, history_bytes, max_calls, max_bytes, feed, feed_bytes } =
-            self;
+        let Self {
+            url: _,
+            connect_timeout,
+            response_timeout,
+            history,
+            history_age,
+            history_bytes,
+            max_calls,
+            max_bytes,
+            feed,
+            feed_bytes,
+            sweep,
+        } = self;
         f.debug_struct("RedisOptions")
             .field("url", &"…")
             .field("connect_timeout", connect_timeout)
@@ -93,6 +107,7 @@ impl std::fmt::Debug for RedisOptions {
             .field("max_bytes", max_bytes)
             .field("feed", feed)
             .field("feed_bytes", feed_bytes)
+            .field("sweep", sweep)
             .finish()
     }
 }

@@ -14,8 +14,6 @@ use crate::adapter::AdapterError;
 use crate::clock;
 use crate::ids::{GroupKey, Name};
 
-/// How often it is tried.
-pub(super) const EVERY: Duration = Duration::from_secs(3_600);
 /// How long what was entered stays, in ms.
 const STAYS: u64 = 24 * 3_600 * 1_000;
 
@@ -25,9 +23,9 @@ const REMOVE: &str = "for n = 2, #ARGV do
 end
 return redis.call('ZCARD', KEYS[1])";
 
-/// Sweeps, if nobody else has within the hour.
-pub(super) async fn sweep(line: &Line) -> Result<(), AdapterError> {
-    if !matches!(line.index(lease, Vec::new()).await?.first(), Some(Value::Okay)) {
+/// Sweeps, if nobody else has for so long.
+pub(super) async fn sweep(line: &Line, every: Duration) -> Result<(), AdapterError> {
+    if !matches!(line.index(lease, vec![every.as_secs().max(1).to_string()]).await?.first(), Some(Value::Okay)) {
         return Ok(());
     }
     let before = clock::wall().saturating_sub(STAYS).to_string();
@@ -51,9 +49,9 @@ pub(super) async fn sweep(line: &Line) -> Result<(), AdapterError> {
     Ok(())
 }
 
-fn lease(_: &Request<'_>) -> Batch {
+fn lease(request: &Request<'_>) -> Batch {
     let mut cmd = Cmd::new();
-    cmd.arg("SET").arg(keys::SWEPT).arg(1).arg("NX").arg("EX").arg(EVERY.as_secs());
+    cmd.arg("SET").arg(keys::SWEPT).arg(1).arg("NX").arg("EX").arg(request.args);
     Batch::One(cmd)
 }
 

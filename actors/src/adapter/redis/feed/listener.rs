@@ -48,6 +48,8 @@ struct Group {
     kept: bool,
     /// Whether its stream was.
     by_stream: bool,
+    /// The reading of the index, or the birth after it, that it was found by last.
+    named: u64,
     /// Where its channel is subscribed to, and whether that is confirmed.
     place: Option<(Place, bool)>,
     waiters: Vec<Waiter>,
@@ -71,7 +73,7 @@ enum Outcome {
     Looked { channel: Bytes, ticket: u64, found: Result<Found, AdapterError> },
     Renewed { channel: Bytes, ticket: u64, now: Result<Stand, AdapterError> },
     Births { stream: Name, ticket: u64, place: Place, result: Result<(), Trouble> },
-    Members { stream: Name, groups: Result<Vec<Name>, AdapterError> },
+    Members { stream: Name, reading: u64, groups: Result<Vec<Name>, AdapterError> },
     Pinged { place: Place, alive: bool },
     Left,
 }
@@ -98,15 +100,25 @@ pub(super) struct Listener {
     refused: HashSet<Bytes>,
     /// Groups whose next change found no room in the queue.
     behind: HashSet<Bytes>,
+    /// How often the index was read.
+    readings: u64,
     /// Changes that a trigger or a subscriber will never see.
     missed: u64,
+    sweep_every: Duration,
     swept: Option<Instant>,
     /// Requests to begin and to leave that are not confirmed yet, by channel: on which connection, how many, since when.
     unconfirmed: HashMap<Bytes, (Place, u32, Instant)>,
 }
 
 impl Listener {
-    pub(super) fn new(constants: Constants, line: Line, ears: Ears, asked: mpsc::UnboundedReceiver<Ask>, queue: Queue) -> Self {
+    pub(super) fn new(
+        constants: Constants,
+        line: Line,
+        ears: Ears,
+        asked: mpsc::UnboundedReceiver<Ask>,
+        queue: Queue,
+        sweep_every: Duration,
+    ) -> Self {
         Self {
             constants,
             line,
@@ -123,7 +135,9 @@ impl Listener {
             refused: HashSet::new(),
             behind: HashSet::new(),
             missed: 0,
+            sweep_every,
             swept: None,
+            readings: 0,
             unconfirmed: HashMap::new(),
         }
     }
@@ -223,6 +237,7 @@ impl Listener {
                 wanted: false,
                 kept: false,
                 by_stream: false,
+                named: 0,
                 place: None,
                 waiters: Vec::new(),
                 ticket: self.tickets,
@@ -352,7 +367,7 @@ impl Listener {
                 }
             }
             Outcome::Births { stream, ticket, place, result } => self.births(&stream, ticket, &place, &result),
-            Outcome::Members { stream, groups } => self.members(&stream, groups),
+            Outcome::Members { stream, reading, groups } => self.members(&stream, reading, groups),
             Outcome::Pinged { place, alive } => {
                 if !alive {
                     self.lost(&place);
@@ -387,13 +402,15 @@ impl Listener {
 
     /// Clears the index out, now and then.
     fn sweep(&mut self) {
-        if self.swept.is_some_and(|at| at.elapsed() < sweep::EVERY) {
+        if self.swept.is_some_and(|at| at.elapsed() < self.sweep_every) {
             return;
         }
         self.swept = Some(Instant::now());
-        let line = self.line.clone();
+        // What was swept an hour ago need not be listened to.
+        self.enumerate_again();
+        let (line, every) = (self.line.clone(), self.sweep_every);
         self.work.push(Box::pin(async move {
-            if let Err(error) = sweep::sweep(&line).await {
+            if let Err(error) = sweep::sweep(&line, every).await {
                 tracing::debug!(%error, "the index is cleared out another time");
             }
             Outcome::Left

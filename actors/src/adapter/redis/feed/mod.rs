@@ -65,6 +65,6 @@ pub(super) fn spawn(
     let (asks, asked) = mpsc::unbounded_channel();
     let (queue, feed) = queue::new(options.feed, options.feed_bytes);
     let ears = ears::Ears::new(seeds, options.response_timeout, text);
-    tokio::spawn(listener::Listener::new(constants, line, ears, asked, queue).run());
+    tokio::spawn(listener::Listener::new(constants, line, ears, asked, queue, options.sweep).run());
     (asks, feed)
 }

@@ -10,7 +10,7 @@ use super::super::super::error::Trouble;
 use super::super::super::{index, keys};
 use super::super::ears::Place;
 use super::super::track::Base;
-use super::{AdapterError, Bytes, GroupKey, HashSet, Listener, Name, Outcome};
+use super::{AdapterError, Bytes, Group, GroupKey, HashSet, Listener, Name, Outcome};
 
 type Waiter = oneshot::Sender<Result<(), AdapterError>>;
 
@@ -132,6 +132,8 @@ impl Listener {
         }
         stream.reading = true;
         stream.unread = false;
+        self.readings += 1;
+        let reading = self.readings;
         let members = self.line.members(keys::groups(name.as_str()));
         let stream = name.clone();
         self.work.push(Box::pin(async move {
@@ -139,7 +141,7 @@ impl Listener {
                 Ok(mut replies) => index::names(replies.pop()),
                 Err(error) => Err(error),
             };
-            Outcome::Members { stream, groups }
+            Outcome::Members { stream, reading, groups }
         }));
     }
 
@@ -152,7 +154,7 @@ impl Listener {
         }
     }
 
-    pub(super) fn members(&mut self, name: &Name, groups: Result<Vec<Name>, AdapterError>) {
+    pub(super) fn members(&mut self, name: &Name, reading: u64, groups: Result<Vec<Name>, AdapterError>) {
         let Some(stream) = self.streams.get_mut(name) else { return };
         stream.reading = false;
         let groups = match groups {
@@ -171,6 +173,7 @@ impl Listener {
         for group in heard {
             self.follow(name, &group, Base::Birth);
         }
+        self.drop_unnamed(name, reading);
         if let Some(stream) = self.streams.get_mut(name)
             && stream.pending.is_empty()
         {
@@ -178,9 +181,26 @@ impl Listener {
         }
     }
 
+    /// Leaves groups that are not in the index any more. They hold nothing for so long that their numbers are forgotten; if they come back,
+    /// that is a birth.
+    fn drop_unnamed(&mut self, name: &Name, reading: u64) {
+        let gone = |group: &&Group| {
+            group.by_stream && group.named < reading && !group.looking && group.waiters.is_empty() && matches!(group.place, Some((_, true)))
+        };
+        let of_stream = self.groups.iter().filter(|(_, group)| group.key.stream() == name.as_str());
+        let unnamed: Vec<_> = of_stream.filter(|(_, group)| gone(group)).map(|(channel, _)| channel.clone()).collect();
+        for channel in unnamed {
+            if let Some(group) = self.groups.get_mut(&channel) {
+                group.by_stream = false;
+            }
+            self.leave_if_unwanted(&channel);
+        }
+    }
+
     fn follow(&mut self, name: &Name, group: &Name, base: Base) {
         let channel = self.group(&GroupKey::new(name.as_str(), group.as_str()), base);
         let Some(group) = self.groups.get_mut(&channel) else { return };
+        group.named = self.readings;
         if std::mem::replace(&mut group.by_stream, true) {
             return;
         }
