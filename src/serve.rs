@@ -29,10 +29,12 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// # Errors
 /// Where a port cannot be had, or the system fails.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
-    let workers = listen(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
-    let streams = listen(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
-    let addresses = (workers.local_addr()?, streams.local_addr()?);
+    let workers = Port::bind(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
+    let streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     let (system, control) = start(&config).await?;
+    // Not before there is somebody to accept: a start may wait for Redis.
+    let (workers, streams) = (workers.listen()?, streams.listen()?);
+    let addresses = (workers.local_addr()?, streams.local_addr()?);
 
     let registry = system.registry().clone();
     let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
@@ -107,18 +109,35 @@ fn end_at_once() -> ! {
     std::process::exit(1);
 }
 
-fn listen(host: &str, port: u16, what: &str) -> anyhow::Result<TcpListener> {
-    let addresses: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .with_context(|| format!("{what}: host '{host}' is not known; set `host` to an address of this machine"))?
-        .collect();
-    let Some(address) = addresses.first() else { bail!("{what}: host '{host}' has no address") };
-    let socket = socket2::Socket::new(socket2::Domain::for_address(*address), socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    let bound = socket.bind(&(*address).into()).and_then(|()| socket.listen(BACKLOG));
-    bound.with_context(|| format!("{what}: cannot listen on {address}; is another server using it? Set another port or host"))?;
-    Ok(socket.into())
+/// A port that is taken.
+struct Port {
+    socket: socket2::Socket,
+    address: SocketAddr,
+    what: &'static str,
+}
+
+impl Port {
+    fn bind(host: &str, port: u16, what: &'static str) -> anyhow::Result<Self> {
+        let addresses: Vec<SocketAddr> = (host, port)
+            .to_socket_addrs()
+            .with_context(|| format!("{what}: host '{host}' is not known; set `host` to an address of this machine"))?
+            .collect();
+        let Some(&address) = addresses.first() else { bail!("{what}: host '{host}' has no address") };
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into()).with_context(|| Self::taken(address, what))?;
+        Ok(Self { socket, address, what })
+    }
+
+    fn listen(self) -> anyhow::Result<TcpListener> {
+        self.socket.listen(BACKLOG).with_context(|| Self::taken(self.address, self.what))?;
+        Ok(self.socket.into())
+    }
+
+    fn taken(address: SocketAddr, what: &str) -> String {
+        format!("{what}: cannot listen on {address}; is another server using it? Set another port or host")
+    }
 }
 
 /// Has the kernel end a connection whose peer takes nothing for [`WRITE_DEADLINE`], a closed window included.
