@@ -86,7 +86,7 @@ pub(super) fn log(request: &Request<'_>) -> Batch {
     Batch::Many(pipe)
 }
 
-/// Ends the epoch `args[0]`.
+/// Ends the epoch `args[0]`, and sets the group's time to `args[1]` at least.
 pub(super) fn renew(request: &Request<'_>) -> Batch {
     let mut cmd = script::call(request.sha, request.group, "renew", 0);
     cmd.arg(request.args);

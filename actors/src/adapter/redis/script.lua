@@ -8,7 +8,7 @@
 --         record    item, kind, first part, second part, '1' where there is an item
 --         position
 --         read      names of items: the position, all items with their places, and the named ones
---         renew     the epoch that must not go on
+--         renew     the epoch that must not go on, the least time that others may be told
 -- The line before this text sets HISTORY (changes kept), AGE (for how long, ms), BYTES (of them), PUBLISH (or SPUBLISH), AT (the database).
 local call = redis.call
 local items, head, places, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -32,6 +32,12 @@ local state = call('HMGET', head, 'epoch', 'seq', 'time', 'place', 'born', 'kept
 local epoch, seq, time, fades = state[1], tonumber(state[2] or 0), tonumber(state[3] or now - 1), state[7]
 local born, kept = tonumber(state[5] or now), tonumber(state[6] or 0)
 local fresh = not epoch
+if what == 'renew' and time < tonumber(ARGV[3]) then
+  time = tonumber(ARGV[3])
+  -- See below: for want of memory a script is refused at its first write, but not at this one.
+  call('HDEL', head, 'none')
+  call('HSET', head, 'time', string.format('%d', time))
+end
 if fresh or (what == 'renew' and epoch == item) then
   -- No two lives of a group begin in the same microsecond.
   epoch = string.format('%d%06d', clock[1], clock[2])

@@ -40,7 +40,8 @@ pub(super) enum Verdict {
     Follow { changes: Vec<Recorded>, base: Stand, complete: bool },
     /// The past is not known any more.
     Resync { base: Stand, missed: Option<u64> },
-    /// Numbers that were handed out are about to be given again, to other changes: the epoch must end.
+    /// Numbers that were handed out are about to be given again, to other changes, and then the epoch must end; or times are, and then the
+    /// group's time must be set on.
     Renew,
 }
 
@@ -51,7 +52,9 @@ pub(super) fn judge(base: Base, now: Stand, log: Vec<Recorded>) -> Verdict {
         Base::Birth => 0,
         Base::At(stand) => {
             if stand.position.epoch != now.position.epoch {
-                return Verdict::Resync { base: now, missed: None };
+                // A group that had run ahead of the clock before its data went away: clients drop a state that looks old.
+                let goes_back = now.timestamp <= stand.timestamp;
+                return if goes_back { Verdict::Renew } else { Verdict::Resync { base: now, missed: None } };
             }
             let (was, is) = (stand.position.seq, now.position.seq);
             if is < was || (is == was && stand.timestamp != now.timestamp) {
@@ -203,6 +206,7 @@ mod tests {
     #[test]
     fn a_past_that_was_set_back_is_noticed() {
         assert!(matches!(judge(Base::At(stand(1, 3)), stand(1, 2), log(1..=2)), Verdict::Renew));
+        assert!(matches!(judge(Base::At(stand(1, 3)), stand(2, 2), log(1..=2)), Verdict::Renew));
         let other = Stand { timestamp: 9_999, ..stand(1, 3) };
         assert!(matches!(judge(Base::At(stand(1, 3)), other, log(3..=3)), Verdict::Renew));
         assert!(matches!(judge(Base::At(other), stand(1, 5), log(3..=5)), Verdict::Resync { .. }));

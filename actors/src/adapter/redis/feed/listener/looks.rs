@@ -66,7 +66,7 @@ impl Listener {
             Verdict::Renew => {
                 let (ticket, key, line) = (group.ticket, group.key.clone(), self.line.clone());
                 let Base::At(stand) = group.track.base else { return };
-                let args = vec![stand.position.epoch.to_string()];
+                let args = vec![stand.position.epoch.to_string(), (stand.timestamp + 1).to_string()];
                 self.looks += 1;
                 let channel = channel.clone();
                 self.work.push(Box::pin(async move {
