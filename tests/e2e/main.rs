@@ -27,6 +27,7 @@ mod handshake;
 mod join;
 mod leave;
 mod names;
+mod nodes;
 mod order;
 mod overrides;
 mod owners;

@@ -57,6 +57,12 @@ impl Raw {
         .await
     }
 
+    /// All that comes until the connection ends.
+    pub(crate) async fn rest(mut self) -> Vec<u8> {
+        within("end of the connection", async { while self.more().await {} }).await;
+        self.read
+    }
+
     /// Sends bytes as they are.
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         within("room to write", self.stream.write_all(bytes)).await.unwrap();

@@ -41,6 +41,22 @@ pub(crate) struct Server {
 /// Where servers keep their items whose test does not say: `redis`, or else the default.
 const ADAPTER: &str = "WEIR_E2E_ADAPTER";
 
+/// The server.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_weir");
+
+/// Where a server is started.
+struct Place<'a> {
+    environment: &'a [(&'a str, OsString)],
+    host: &'a str,
+    namespace: Option<&'a str>,
+}
+
+impl Default for Place<'_> {
+    fn default() -> Self {
+        Self { environment: &[], host: "127.0.0.1", namespace: None }
+    }
+}
+
 impl Server {
     /// A server with the default configuration.
     pub(crate) fn start() -> Self {
@@ -54,7 +70,22 @@ impl Server {
 
     /// A server whose stream and worker modules have these keys beside host and port.
     pub(crate) fn configured(stream: Value, worker: Value) -> Self {
-        let started = Self::launch(stream, worker, &[("RUST_LOG", "debug".into())]);
+        let debug = [("RUST_LOG", "debug".into())];
+        Self::must(Self::launch(stream, worker, &Place { environment: &debug, ..Place::default() }))
+    }
+
+    /// A server of several on one Redis, which this adapter of the stream module says how to reach.
+    pub(crate) fn node(adapter: &Value) -> Self {
+        Self::must(Self::launch(json!({"adapter": adapter}), json!({}), &Place::default()))
+    }
+
+    /// The same in a network namespace, listening on `host` of it.
+    pub(crate) fn inside(namespace: &str, host: &str, adapter: &Value) -> Self {
+        let place = Place { namespace: Some(namespace), host, ..Place::default() };
+        Self::must(Self::launch(json!({"adapter": adapter}), json!({}), &place))
+    }
+
+    fn must(started: Result<Self, String>) -> Self {
         let mut server = started.unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
         assert!(matches!(server.process.try_wait(), Ok(None)), "the server ended at once");
         server
@@ -67,20 +98,20 @@ impl Server {
     pub(crate) fn on(store: &Path, adapter: &Value, environment: &[(&str, OsString)]) -> Result<Self, String> {
         let mut stream = json!({"adapter": {"class": "modules::stream::adapters::KvStore", "config": adapter}});
         stream["adapter"]["config"]["file_path"] = json!(store);
-        Self::launch(stream, json!({}), environment)
+        Self::launch(stream, json!({}), &Place { environment, ..Place::default() })
     }
 
-    fn launch(mut stream: Value, worker: Value, environment: &[(&str, OsString)]) -> Result<Self, String> {
+    fn launch(mut stream: Value, worker: Value, place: &Place<'_>) -> Result<Self, String> {
         let folder = TempDir::with_prefix("weir-e2e-").unwrap();
         let shared = stream.get("adapter").is_none() && env::var(ADAPTER).is_ok_and(|adapter| adapter == "redis");
         let redis = shared.then(|| RedisServer::start(&[]));
         if let Some(redis) = &redis {
             stream["adapter"] = redis.adapter();
         }
-        stream["host"] = json!("127.0.0.1");
+        stream["host"] = json!(place.host);
         stream["port"] = json!(0);
         let mut config = json!({
-            "host": "127.0.0.1",
+            "host": place.host,
             "port": 0,
             "modules": [{"class": "modules::stream::StreamModule"}, {"class": "modules::worker::WorkerModule"}],
         });
@@ -89,11 +120,16 @@ impl Server {
         let file = folder.path().join("config.yaml");
         // JSON is YAML.
         fs::write(&file, config.to_string()).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_weir"))
+        let mut command = Command::new(if place.namespace.is_some() { "ip" } else { BINARY });
+        if let Some(namespace) = place.namespace {
+            // It becomes the server, so that a signal to it is one to the server.
+            command.args(["netns", "exec", namespace, BINARY]);
+        }
+        let mut process = command
             .arg("--config")
             .arg(&file)
             .env("RUST_LOG", "info")
-            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .envs(place.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -123,11 +159,16 @@ impl Server {
 
     /// Ends the process with SIGTERM, after which it must close in order.
     pub(crate) fn terminate(mut self) {
-        let sent = Command::new("kill").arg("-TERM").arg(self.process.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        self.signal("TERM");
         let ended = self.process.wait().unwrap();
         assert!(ended.success(), "{ended}\n{}", self.log());
         self.killed = true;
+    }
+
+    /// Sends the process a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.process.id().to_string()).status().unwrap();
+        assert!(sent.success());
     }
 
     /// `ip:port` of the worker port.

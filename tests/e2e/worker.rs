@@ -56,6 +56,11 @@ impl Calls {
         within("call of the function", self.0.recv()).await.expect("the worker has ended")
     }
 
+    /// The next call; `None` where the worker's connection ends instead. It waits for as long as none comes.
+    pub(crate) async fn next_or_end(&mut self) -> Option<Call> {
+        self.0.recv().await
+    }
+
     /// The payload of the next call.
     pub(crate) async fn data(&mut self) -> Value {
         self.next().await.data
