@@ -7,6 +7,8 @@ mod story;
 mod watcher;
 mod writer;
 
+mod away;
+mod cluster;
 mod data;
 mod kills;
 mod registered;
