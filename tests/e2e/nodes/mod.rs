@@ -12,6 +12,7 @@ mod cluster;
 mod data;
 mod kills;
 mod registered;
+mod resync;
 mod start;
 mod together;
 
