@@ -1,14 +1,16 @@
 //! Several servers on one Redis: one order everywhere, and what becomes of it when links, Redis, or its data go away.
 //!
 //! `writer`, `watcher` and `story` are what the tests are made of: writers remember what they were told of each call, watchers what they
-//! have seen, and a story holds both against the store. Every other file is one subject.
+//! have seen, and a story holds both against the store. `namespace` has networks that can be cut. Every other file is one subject.
 
+mod namespace;
 mod story;
 mod watcher;
 mod writer;
 
 mod away;
 mod cluster;
+mod cut;
 mod data;
 mod kills;
 mod registered;
