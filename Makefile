@@ -55,7 +55,7 @@ deps-build:
 	@tests/install cc:build-essential c++:build-essential libclang:libclang-dev cargo:
 
 deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust
-	@tests/install ip:iproute2
+	@tests/install ip:iproute2 openssl:openssl
 
 deps-redis:
 	@tests/install redis-server:redis-server redis-cli:redis-tools

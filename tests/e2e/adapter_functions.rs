@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
-use crate::server::Server;
+use crate::raw::ready;
+use crate::server::{Server, until};
 use crate::subscriber::Subscriber;
 use crate::worker::{Answer, Worker, group, key, write};
 
@@ -209,4 +210,21 @@ async fn worker_that_does_not_answer_fails_the_call_and_not_the_next() {
     keeper.serve("my::store::set", |_| Answer::Error(json!({"code": "MINE", "message": "mine"})));
     keeper.settle().await;
     assert_eq!(caller.error("stream::set", write("s", "g", "i", json!(1))).await, ("MINE".to_owned(), "mine".to_owned()));
+}
+
+#[tokio::test]
+async fn health_check_names_what_nobody_serves() {
+    let server = server();
+    let (status, body) = ready(&server).await;
+    assert_eq!(status, 503);
+    let reason = body["reasons"][0].as_str().unwrap();
+    for function in ["get", "set", "delete", "list", "list_groups", "list_all"] {
+        assert!(reason.contains(&format!("my::store::{function}")), "{reason}");
+    }
+    let keeper = Worker::open(&server).await;
+    store(&keeper);
+    keeper.settle().await;
+    assert_eq!(ready(&server).await, (200, json!({"ready": true, "reasons": []})));
+    keeper.disconnect().await;
+    until("503 of the health check", async || ready(&server).await.0 == 503).await;
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::within;
+use crate::server::{Server, within};
 
 /// Every frame of these tests is masked with it.
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
@@ -169,4 +169,13 @@ fn parse(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
     };
     let payload = rest.get(..length)?.to_vec();
     Some((*first, payload, bytes.len() - rest.len() + length))
+}
+
+/// The status and the body of the health check.
+pub(crate) async fn ready(server: &Server) -> (u16, Value) {
+    let mut raw = Raw::connect(server.streams()).await;
+    raw.write(b"GET /health/ready HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n").await;
+    let head = raw.head().await;
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_slice(&raw.rest().await).unwrap())
 }

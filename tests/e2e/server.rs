@@ -41,6 +41,11 @@ pub(crate) struct Server {
 /// Where servers keep their items whose test does not say: `redis`, or else the default.
 const ADAPTER: &str = "WEIR_E2E_ADAPTER";
 
+/// Whether servers whose test does not say keep their items in Redis.
+pub(crate) fn on_redis() -> bool {
+    env::var(ADAPTER).is_ok_and(|adapter| adapter == "redis")
+}
+
 /// The server.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_weir");
 
@@ -79,6 +84,14 @@ impl Server {
         Self::must(Self::launch(json!({"adapter": adapter}), json!({}), &Place::default()))
     }
 
+    /// The same with this environment.
+    ///
+    /// # Errors
+    /// The log, where it does not start.
+    pub(crate) fn node_in(adapter: &Value, environment: &[(&str, OsString)]) -> Result<Self, String> {
+        Self::launch(json!({"adapter": adapter}), json!({}), &Place { environment, ..Place::default() })
+    }
+
     /// The same in a network namespace, listening on `host` of it.
     pub(crate) fn inside(namespace: &str, host: &str, adapter: &Value) -> Self {
         let place = Place { namespace: Some(namespace), host, ..Place::default() };
@@ -103,7 +116,7 @@ impl Server {
 
     fn launch(mut stream: Value, worker: Value, place: &Place<'_>) -> Result<Self, String> {
         let folder = TempDir::with_prefix("weir-e2e-").unwrap();
-        let shared = stream.get("adapter").is_none() && env::var(ADAPTER).is_ok_and(|adapter| adapter == "redis");
+        let shared = stream.get("adapter").is_none() && on_redis();
         let redis = shared.then(|| RedisServer::start(&[]));
         if let Some(redis) = &redis {
             stream["adapter"] = redis.adapter();

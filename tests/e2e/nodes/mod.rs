@@ -16,11 +16,12 @@ mod kills;
 mod registered;
 mod resync;
 mod start;
+mod tls;
 mod together;
 
 use serde_json::{Value, json};
 
-use crate::raw::Raw;
+use crate::raw::ready;
 use crate::redis_server::RedisServer;
 use crate::server::{Server, until};
 use story::Story;
@@ -46,15 +47,6 @@ fn with(mut adapter: Value, keys: &Value) -> Value {
 /// Names of groups.
 fn groups(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("g{n}")).collect()
-}
-
-/// The status and the body of the health check.
-async fn ready(server: &Server) -> (u16, Value) {
-    let mut raw = Raw::connect(server.streams()).await;
-    raw.write(b"GET /health/ready HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n").await;
-    let head = raw.head().await;
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_slice(&raw.rest().await).unwrap())
 }
 
 /// Waits until all servers say that they can do their work.

@@ -127,7 +127,11 @@ impl Listener {
                 channels.push(channel.clone());
             }
         }
-        tracing::warn!(address = place.address, groups = channels.len(), "lost the link that brings changes; what is missed is read when it is back");
+        tracing::warn!(
+            address = place.address,
+            groups = channels.len(),
+            "lost the link that brings changes; what is missed is read when it is back"
+        );
         self.forget_births(|at| at == place);
         for channel in channels {
             self.subscribe(&channel);
