@@ -84,7 +84,7 @@ fn by_hand(redis: &Redis) -> Measured {
     let file = redis.folder.path().join("floor");
     let mut out = Vec::new();
     let value = "x".repeat(VALUE_BYTES - 2);
-    let change = format!("1 u 1795635063000000 000000000 1795635063000 9 0 {}\\nitem-0000\"{value}\"", VALUE_BYTES);
+    let change = format!("1 u 1795635063000000 000000000 1795635063000 9 0 {VALUE_BYTES}\\nitem-0000\"{value}\"");
     for n in 0..FLOOR {
         let (group, item) = (n % CONNECTIONS as u64, n / CONNECTIONS as u64 % 10_000);
         let (items, head, log) = (format!("floor:{group}"), format!("floor:head:{group}"), format!("floor:log:{group}"));
@@ -130,14 +130,16 @@ fn published(redis: &Redis) -> (u128, u128) {
     let mut bytes = vec![0; 64 << 10];
     let mut out = Vec::new();
     command(&mut out, &["SUBSCRIBE", "way"]);
+    // Short answers, each of which comes in one piece.
+    let mut answer = |from: &mut TcpStream| assert!(from.read(&mut bytes).unwrap() > 0);
     subscriber.write_all(&out).unwrap();
-    subscriber.read(&mut bytes).unwrap();
+    answer(&mut subscriber);
     out.clear();
     command(&mut out, &["PUBLISH", "way", &"x".repeat(VALUE_BYTES)]);
     timed(|_| {
         publisher.write_all(&out).unwrap();
-        subscriber.read(&mut bytes).unwrap();
-        publisher.read(&mut bytes).unwrap();
+        answer(&mut subscriber);
+        answer(&mut publisher);
     })
 }
 

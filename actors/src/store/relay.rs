@@ -2,7 +2,7 @@
 //!
 //! - *Owns* the feed.
 //! - *Receives* what comes through it, in the order that Redis gave it.
-//! - *Sends* [`Relayed`] to the store, one batch at a time.
+//! - *Sends* it to the store, one batch at a time.
 //! - *Bounded by* the feed's own queue: what does not fit there is read from the group's log when there is room.
 
 use actix::fut::{ActorFutureExt, WrapFuture};
