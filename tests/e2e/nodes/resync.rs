@@ -179,7 +179,7 @@ async fn gap_longer_than_the_history_costs_one_sync_and_is_counted() {
         subscribers.push(subscriber);
     }
     let feed = listening(&redis);
-    assert_eq!(feed.len(), 1);
+    assert_eq!(feed.len(), 2, "the feed, and the link to the other nodes");
     let other = Server::node(&adapter);
     let (mut awake, _) = Subscriber::of(&other, STREAM, "g").await;
     let writer = Worker::open(&other).await;
