@@ -124,7 +124,8 @@ impl Port {
             .collect();
         let Some(&address) = addresses.first() else { bail!("{what}: host '{host}' has no address") };
         let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-        socket.set_reuse_address(true)?;
+        // With port 0 two sockets that do not listen yet could otherwise be given the same one.
+        socket.set_reuse_address(port != 0)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into()).with_context(|| Self::taken(address, what))?;
         Ok(Self { socket, address, what })
