@@ -22,15 +22,17 @@ impl Namespace {
     /// Whether such networks can be had; where not, it is said why the test is skipped.
     pub(super) fn can_be_had() -> bool {
         let name = format!("weir-try-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let made = Command::new("ip").args(["netns", "add", &name]).output();
-        let trouble = match made {
-            Ok(output) if output.status.success() => {
-                ip(&format!("netns delete {name}"));
-                return true;
-            }
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => format!("`ip` of iproute2: {error}"),
+        let attempt = |args: &str| match Command::new("ip").args(args.split(' ')).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Err(format!("`ip` of iproute2: {error}")),
         };
+        let made = attempt(&format!("netns add {name}")).and_then(|()| {
+            let cable = attempt(&format!("-n {name} link add a type veth peer name b"));
+            ip(&format!("netns delete {name}"));
+            cable
+        });
+        let Err(trouble) = made else { return true };
         // Past the harness, which shows nothing of tests that pass.
         let _ = writeln!(stderr(), "SKIPPED: network namespaces cannot be made ({trouble}); run this test as root");
         false
