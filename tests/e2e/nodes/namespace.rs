@@ -28,7 +28,7 @@ impl Namespace {
             Err(error) => Err(format!("`ip` of iproute2: {error}")),
         };
         let made = attempt(&format!("netns add {name}")).and_then(|()| {
-            let cable = attempt(&format!("-n {name} link add a type veth peer name b"));
+            let cable = attempt(&format!("-n {name} link add try-a type veth peer name try-b"));
             ip(&format!("netns delete {name}"));
             cable
         });
