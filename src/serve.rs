@@ -21,6 +21,9 @@ use crate::control::Control;
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
 
+/// How long answers to calls under way, and close frames, may take beyond `drain_ms` when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// How long a peer may take nothing of what it is sent.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -55,7 +58,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         .run();
     announce(addresses, &config);
 
-    let handles = (worker_server.handle(), stream_server.handle());
+    let (handles, span) = ((worker_server.handle(), stream_server.handle()), config.stream.settings.drain);
     let servers = (actix_rt::spawn(worker_server), actix_rt::spawn(stream_server));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let failed = tokio::select! {
@@ -64,9 +67,20 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         actor = system.failed() => Some(actor),
     };
     tracing::info!("closing");
-    // Without a close frame for workers: published Python workers take an orderly close for the end and never come back.
-    handles.0.stop(false).await;
-    handles.1.stop(false).await;
+    if failed.is_none() {
+        // Both stop listening at once, and wait for their connections until they are told not to.
+        let graceful = (actix_rt::spawn(handles.0.stop(true)), actix_rt::spawn(handles.1.stop(true)));
+        tokio::select! {
+            drained = system.drain(span, span + GRACE) => if !drained {
+                tracing::warn!("not everything was answered in time; closing all the same");
+            },
+            _ = interrupt.recv() => end_at_once(),
+            _ = terminate.recv() => end_at_once(),
+        }
+        drop(graceful);
+    }
+    // Worker sockets end with the process, without a close frame: published Python workers take an orderly close for the end and never come
+    // back.
     drop((servers, control));
     tokio::select! {
         stopped = actix_rt::task::spawn_blocking(move || system.stop()) => stopped?,

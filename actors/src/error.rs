@@ -109,6 +109,10 @@ pub enum CloseCode {
     Unauthorized,
     /// The auth function is missing, failed or timed out.
     AuthUnavailable,
+    /// The server stops; the reason on the wire also says when to come back.
+    Restart,
+    /// The client takes less than it is sent, and its stream has it closed for that.
+    TooSlow,
 }
 
 impl CloseCode {
@@ -135,6 +139,8 @@ pub const CLOSE_CODES: &[(CloseCode, u16, &str)] = &[
     (CloseCode::Unresponsive, 4408, "no answer to pings"),
     (CloseCode::Unauthorized, 4401, "unauthorized"),
     (CloseCode::AuthUnavailable, 4503, "the auth function is not available"),
+    (CloseCode::Restart, 1012, "the server stops"),
+    (CloseCode::TooSlow, 4409, "too slow: less is read than there is to tell"),
 ];
 
 /// What a call ends with: a value, no value at all, or an error.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Default)]
 pub struct Health {
     store_fails: AtomicBool,
+    draining: AtomicBool,
     link: OnceLock<Arc<AtomicBool>>,
 }
 
@@ -14,6 +15,11 @@ impl Health {
     /// Whether the last commit of the store failed.
     pub fn set_store_fails(&self, fails: bool) {
         self.store_fails.store(fails, Ordering::Relaxed);
+    }
+
+    /// The system is about to stop.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Where it stands whether the store's backend is connected; later calls change nothing.
@@ -25,6 +31,9 @@ impl Health {
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = Vec::new();
+        if self.draining.load(Ordering::Relaxed) {
+            troubles.push("the server is stopping".to_owned());
+        }
         if self.store_fails.load(Ordering::Relaxed) {
             troubles.push("the store does not commit; its log says why".to_owned());
         }

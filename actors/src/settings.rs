@@ -69,6 +69,8 @@ pub struct StreamSettings {
     pub idle_timeout: Duration,
     /// Sockets on the stream port.
     pub max_connections: usize,
+    /// Over how long clients are spread when they are closed because the system stops.
+    pub drain: Duration,
 }
 
 impl Default for StreamSettings {
@@ -88,6 +90,7 @@ impl Default for StreamSettings {
             ping_interval: Duration::from_secs(25),
             idle_timeout: Duration::from_secs(60),
             max_connections: 25_000,
+            drain: Duration::from_secs(5),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, Context};
 
@@ -9,16 +10,19 @@ use crate::adapter::Adapter;
 #[cfg(feature = "redis")]
 use crate::adapter::redis::{Redis, RedisError, RedisOptions};
 use crate::functions::Registry;
+use crate::group::sockets::{Count, Drain};
 use crate::guardian::{Failure, Guardian, Sentinel};
 use crate::settings::Settings;
 use crate::store::Store;
 #[cfg(feature = "redis")]
 use crate::store::relay::Relay;
-use crate::trigger::Triggers;
+use crate::trigger::{IsIdle, Triggers};
 
 /// How long a start waits for the other nodes to say what they serve.
 #[cfg(feature = "redis")]
-const GREETING: std::time::Duration = std::time::Duration::from_secs(2);
+const GREETING: Duration = Duration::from_secs(2);
+/// How often it is looked whether all is drained.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// A running system.
 ///
@@ -93,6 +97,43 @@ impl System {
             if failure.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// Closes all client sockets, spread over `span`, tells the triggers that watch for it, and waits until calls under way are answered; all
+    /// of that within `limit`. Whether it was done by then.
+    ///
+    /// New connections are whoever accepts them's to refuse, before this.
+    pub async fn drain(&self, span: Duration, limit: Duration) -> bool {
+        self.registry.health.set_draining();
+        for sockets in self.registry.sockets() {
+            sockets.do_send(Drain(span));
+        }
+        tokio::time::timeout(limit, async {
+            while self.count_sockets().await > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+            while self.registry.is_calling() || !self.is_told().await {
+                tokio::time::sleep(LOOK).await;
+            }
+        })
+        .await
+        .is_ok()
+    }
+
+    async fn count_sockets(&self) -> usize {
+        let mut count = 0;
+        for sockets in self.registry.sockets() {
+            // An arbiter that has ended has no sockets.
+            count += sockets.send(Count).await.unwrap_or(0);
+        }
+        count
+    }
+
+    async fn is_told(&self) -> bool {
+        match self.registry.dispatcher() {
+            Some(dispatcher) => dispatcher.send(IsIdle).await.unwrap_or(true),
+            None => true,
         }
     }
 

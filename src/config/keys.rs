@@ -70,6 +70,7 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("ping_interval_ms", |s| Slot::Millis(&mut s.settings.ping_interval)),
     key("idle_timeout_ms", |s| Slot::Millis(&mut s.settings.idle_timeout)),
     key("max_connections", |s| count(&mut s.settings.max_connections)),
+    key("drain_ms", |s| Slot::Millis(&mut s.settings.drain)),
 ];
 
 /// What `fsync` may hold instead of a word.

@@ -21,6 +21,7 @@ mod bad_input;
 mod calls;
 mod conformance;
 mod crash;
+mod drain;
 mod full_disk;
 mod functions;
 mod handshake;

@@ -171,10 +171,20 @@ impl Server {
     }
 
     /// Ends the process with SIGTERM, after which it must close in order.
-    pub(crate) fn terminate(mut self) {
+    pub(crate) fn terminate(self) {
         self.signal("TERM");
+        self.ended();
+    }
+
+    /// Waits until the process has ended in order.
+    pub(crate) fn ended(self) {
+        self.ended_with(0);
+    }
+
+    /// Waits until the process has ended with that code.
+    pub(crate) fn ended_with(mut self, code: i32) {
         let ended = self.process.wait().unwrap();
-        assert!(ended.success(), "{ended}\n{}", self.log());
+        assert_eq!(ended.code(), Some(code), "{ended}\n{}", self.log());
         self.killed = true;
     }
 

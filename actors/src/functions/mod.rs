@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Millis;
 use crate::error::{self, CallError, Outcome, Output};
+use crate::group::sockets::Sockets;
 use crate::health::Health;
 use crate::ids::SocketId;
 use crate::json::Json;
@@ -193,6 +194,8 @@ pub struct Registry {
     pub workers: RwLock<HashMap<String, Arc<Worker>>>,
     /// Whether the actors can do their work.
     pub health: Health,
+    /// The client sockets of each arbiter.
+    sockets: RwLock<Vec<Addr<Sockets>>>,
     /// Streams with an override, so that the store looks into the table only where there is one.
     overridden: AtomicUsize,
     actors: OnceLock<Actors>,
@@ -220,6 +223,7 @@ impl Registry {
             triggers: RwLock::default(),
             workers: RwLock::default(),
             health: Health::default(),
+            sockets: RwLock::default(),
             overridden: AtomicUsize::new(0),
             actors: OnceLock::new(),
         })
@@ -250,6 +254,23 @@ impl Registry {
         let all = own.and(Overrides::ADAPTER);
         let updates = self.functions.read().get(&Override::Update.adapter_id(adapter)).is_some();
         if updates { all.with(Override::Update) } else { all }
+    }
+
+    /// Makes the sockets of one more arbiter known.
+    pub fn add_sockets(&self, sockets: Addr<Sockets>) {
+        self.sockets.write().push(sockets);
+    }
+
+    /// The client sockets of each arbiter.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Addr<Sockets>> {
+        self.sockets.read().clone()
+    }
+
+    /// Whether calls are under way at a worker.
+    #[must_use]
+    pub fn is_calling(&self) -> bool {
+        self.workers.read().values().any(|worker| worker.in_flight.load(Ordering::Relaxed) > 0)
     }
 
     /// What keeps the system from doing its work, in words; empty where nothing does.

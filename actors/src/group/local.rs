@@ -42,6 +42,12 @@ impl Local {
         self.outboxes.borrow_mut().remove(&socket);
     }
 
+    /// The outboxes of all sockets of this arbiter.
+    #[must_use]
+    pub fn all_outboxes(&self) -> Vec<OutboxRef> {
+        self.outboxes.borrow().values().cloned().collect()
+    }
+
     /// The outbox of a socket of this arbiter.
     #[must_use]
     pub fn outbox(&self, socket: SocketId) -> Option<OutboxRef> {

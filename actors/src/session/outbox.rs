@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
@@ -29,6 +30,8 @@ const PIECE_BYTES: usize = 64 << 10;
 pub enum Shut {
     /// Somebody wants the socket closed.
     Close(CloseCode),
+    /// The server stops; the client should come back after so long.
+    Restart(Duration),
     /// The connection is gone.
     Gone,
 }
@@ -44,6 +47,8 @@ struct Outbox {
     limit_bytes: usize,
     waker: Option<Waker>,
     ended: bool,
+    /// Whether the first frame is the rest of one that the connection has a part of.
+    begun: bool,
     /// Pieces of frames that the connection has taken while more waited.
     taken: u64,
     drained: Vec<Recipient<Drained>>,
@@ -59,6 +64,7 @@ impl Default for Outbox {
             limit_bytes: 0,
             waker: None,
             ended: true,
+            begun: false,
             taken: 0,
             drained: Vec::new(),
             session: None,
@@ -93,6 +99,14 @@ impl OutboxRef {
         }
     }
 
+    /// Asks the session to close the socket because the server stops; the client should come back after `pause`.
+    pub fn restart(&self, pause: Duration) {
+        let session = self.0.borrow().session.clone();
+        if let Some(session) = session {
+            session.do_send(Shut::Restart(pause));
+        }
+    }
+
     /// Tells `group` once the queue is half empty.
     pub fn when_drained(&self, group: Recipient<Drained>) {
         let mut outbox = self.0.borrow_mut();
@@ -100,11 +114,12 @@ impl OutboxRef {
         outbox.tell_drained();
     }
 
-    /// Drops what is queued.
+    /// Drops what is queued, but for the rest of a frame that the peer has a part of.
     pub fn clear(&self) {
         let mut outbox = self.0.borrow_mut();
-        outbox.frames.clear();
-        outbox.bytes = 0;
+        let begun = usize::from(outbox.begun);
+        outbox.frames.truncate(begun);
+        outbox.bytes = outbox.frames.iter().map(Bytes::len).sum();
     }
 
     /// Pieces of frames that the connection has taken so far while more waited: a sign that the client reads.
@@ -187,7 +202,8 @@ impl Stream for OutboxBody {
         let mut outbox = self.outbox.0.borrow_mut();
         if let Some(mut frame) = outbox.frames.pop_front() {
             // In pieces: the connection copies what it takes, and what it takes shows that the client still reads.
-            if frame.len() > PIECE_BYTES {
+            outbox.begun = frame.len() > PIECE_BYTES;
+            if outbox.begun {
                 let rest = frame.split_off(PIECE_BYTES);
                 outbox.frames.push_front(rest);
             }

@@ -100,9 +100,14 @@ impl Socket {
 
     /// Sends a close frame, once. The caller ends the connection after [`LINGER`] if the peer does not.
     pub fn close(&mut self, code: CloseCode) {
+        self.close_with(code, code.reason());
+    }
+
+    /// The same with another text.
+    pub fn close_with(&mut self, code: CloseCode, reason: &str) {
         if self.state == State::Open {
             self.state = State::Closing;
-            self.outbox.push_always(frame::encode_close(code.code(), code.reason()));
+            self.outbox.push_always(frame::encode_close(code.code(), reason));
         }
     }
 

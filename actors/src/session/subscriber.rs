@@ -291,7 +291,18 @@ impl Handler<Shut> for SubscriberSession {
 
     fn handle(&mut self, shut: Shut, ctx: &mut Self::Context) {
         match shut {
-            Shut::Close(code) => self.close(code, ctx),
+            Shut::Close(code) => {
+                if code == CloseCode::TooSlow {
+                    // What waits would keep the close frame waiting.
+                    self.socket.outbox.clear();
+                }
+                self.close(code, ctx);
+            }
+            Shut::Restart(pause) => {
+                let reason = format!("{}; come back in {} ms", CloseCode::Restart.reason(), pause.as_millis());
+                self.socket.close_with(CloseCode::Restart, &reason);
+                self.linger(ctx);
+            }
             Shut::Gone => ctx.stop(),
         }
     }

@@ -440,6 +440,8 @@ impl Handler<Shut> for WorkerSession {
                 self.socket.close(code);
                 self.read(ctx);
             }
+            // Only clients are told.
+            Shut::Restart(_) => {}
             // What the worker sent before it went still counts; the end of that stops the session, or this does where none comes.
             Shut::Gone => drop(ctx.run_later(PAUSE * 50, |_, ctx| ctx.stop())),
         }

@@ -69,6 +69,11 @@ pub enum Notice {
     Functions,
 }
 
+/// Whether every trigger has told all that there was to tell when this is asked.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "bool")]
+pub struct IsIdle;
+
 /// Whether a condition said no: only the boolean `false` does.
 #[must_use]
 pub fn is_false(output: &Output) -> bool {
@@ -301,6 +306,14 @@ impl Handler<Left> for Triggers {
 
     fn handle(&mut self, Left(membership): Left, ctx: &mut Self::Context) {
         self.left(&membership, ctx);
+    }
+}
+
+impl Handler<IsIdle> for Triggers {
+    type Result = bool;
+
+    fn handle(&mut self, _: IsIdle, _: &mut Self::Context) -> bool {
+        self.active.is_empty()
     }
 }
 

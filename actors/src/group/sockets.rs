@@ -1,0 +1,82 @@
+//! All client sockets of one arbiter, for whoever addresses many at once.
+//!
+//! - *Owns* the sockets that are still to be closed while the system drains.
+//! - *Receives* [`Drain`] and [`Count`] from whoever stops the system.
+//! - *Sends* each socket the wish to close.
+//! - *Bounded by* the number of sockets.
+
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
+
+use super::local::Local;
+use crate::session::outbox::OutboxRef;
+
+/// How often sockets whose time has come are closed.
+const TICK: Duration = Duration::from_millis(20);
+/// Clients are asked to come back within so many milliseconds, each at its own time, so that the next server does not meet all at once.
+const COME_BACK_MS: u64 = 5_000;
+
+/// Close every socket, spread over this time.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Drain(pub Duration);
+
+/// How many sockets are there?
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "usize")]
+pub struct Count;
+
+/// See the [module](self).
+pub struct Sockets {
+    local: Weak<Local>,
+    open: Vec<OutboxRef>,
+    /// How many are closed with every tick.
+    step: usize,
+}
+
+impl Sockets {
+    /// The sockets in the tables of `local`.
+    #[must_use]
+    pub fn new(local: &Rc<Local>) -> Self {
+        Self { local: Rc::downgrade(local), open: Vec::new(), step: 0 }
+    }
+
+    fn close_some(&mut self, ctx: &mut Context<Self>) {
+        if self.open.is_empty() {
+            // Handshakes that were under way when the draining began.
+            self.open = self.local.upgrade().map(|local| local.all_outboxes()).unwrap_or_default();
+        }
+        for outbox in self.open.drain(self.open.len().saturating_sub(self.step)..) {
+            outbox.restart(Duration::from_millis(rand::random_range(0..COME_BACK_MS)));
+        }
+        ctx.run_later(TICK, Self::close_some);
+    }
+}
+
+impl Actor for Sockets {
+    type Context = Context<Self>;
+}
+
+impl Handler<Drain> for Sockets {
+    type Result = ();
+
+    fn handle(&mut self, Drain(span): Drain, ctx: &mut Self::Context) {
+        if self.step > 0 {
+            return;
+        }
+        self.open = self.local.upgrade().map(|local| local.all_outboxes()).unwrap_or_default();
+        let ticks = usize::try_from(span.as_millis() / TICK.as_millis()).unwrap_or(usize::MAX).max(1);
+        self.step = self.open.len().div_ceil(ticks).max(1);
+        self.close_some(ctx);
+    }
+}
+
+impl Handler<Count> for Sockets {
+    type Result = MessageResult<Count>;
+
+    fn handle(&mut self, _: Count, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.local.upgrade().map_or(0, |local| local.all_outboxes().len()))
+    }
+}
