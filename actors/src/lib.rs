@@ -8,7 +8,7 @@
 //!
 //! In layers; a file uses its own layer and those above it in this list.
 //!
-//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`settings`], [`health`]
+//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`settings`], [`health`], [`counts`]
 //! - protocol without I/O: [`frame`], [`wire`], [`ops`]
 //! - storage: [`adapter`]
 //! - actors: [`store`], [`group`], [`session`], [`trigger`], [`functions`] (who serves what), [`auth`], [`guardian`]
@@ -18,6 +18,7 @@ pub mod adapter;
 pub mod auth;
 pub mod change;
 pub mod clock;
+pub mod counts;
 pub mod error;
 pub mod frame;
 pub mod functions;

@@ -1,5 +1,6 @@
 //! Limits and behaviour of a system; every one has a default that suits a server of ordinary size.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// All settings.
@@ -61,8 +62,12 @@ pub struct StreamSettings {
     pub max_name_bytes: usize,
     /// Largest value.
     pub max_value_bytes: usize,
-    /// How much may wait for a client before it is resynced.
+    /// How much may wait for a client before it is too slow.
     pub outbox_bytes: usize,
+    /// What becomes of a client that is.
+    pub overflow: Overflow,
+    /// The same for single streams.
+    pub overflow_by_stream: BTreeMap<Box<str>, Overflow>,
     /// How often a silent socket is pinged.
     pub ping_interval: Duration,
     /// How long a socket may be silent.
@@ -87,12 +92,31 @@ impl Default for StreamSettings {
             max_name_bytes: 512,
             max_value_bytes: 16 << 20,
             outbox_bytes: 1 << 20,
+            overflow: Overflow::Resync,
+            overflow_by_stream: BTreeMap::new(),
             ping_interval: Duration::from_secs(25),
             idle_timeout: Duration::from_secs(60),
             max_connections: 25_000,
             drain: Duration::from_secs(5),
         }
     }
+}
+
+impl StreamSettings {
+    /// What becomes of a client of the stream that takes less than it is sent.
+    #[must_use]
+    pub fn overflow(&self, stream: &str) -> Overflow {
+        self.overflow_by_stream.get(stream).copied().unwrap_or(self.overflow)
+    }
+}
+
+/// What becomes of a client that takes less than it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// It is told no more until its queue has drained, and then gets one `sync`.
+    Resync,
+    /// It is closed.
+    Close,
 }
 
 /// How a client that may not connect is told.

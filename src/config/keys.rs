@@ -1,5 +1,6 @@
 //! The one table of our keys: what reads the file goes by it, and so does the test that holds `config.example.yaml` against it.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::expand::Scalar;
 use super::{AdapterConfig, StreamConfig, WorkerConfig};
 use weir_actors::adapter::file::{FileOptions, Fsync};
 use weir_actors::adapter::redis::RedisOptions;
-use weir_actors::settings::{AuthRefusal, JoinFailure};
+use weir_actors::settings::{AuthRefusal, JoinFailure, Overflow};
 
 /// A key of the section `S`.
 pub(super) struct Key<S: 'static> {
@@ -33,6 +34,8 @@ pub(super) enum Slot<'a> {
     /// Bytes of a disk.
     Bytes(&'a mut u64),
     Choice(&'a mut dyn Choice),
+    /// A choice for single streams.
+    ByStream(&'a mut BTreeMap<Box<str>, Overflow>),
     Adapter(&'a mut AdapterConfig),
     /// A word, or `every_ms` with a number.
     Fsync(&'a mut Fsync),
@@ -67,6 +70,8 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("max_name_bytes", |s| name_bytes(&mut s.settings.max_name_bytes)),
     key("max_value_bytes", |s| bytes(&mut s.settings.max_value_bytes)),
     key("outbox_bytes", |s| bytes(&mut s.settings.outbox_bytes)),
+    key("overflow", |s| Slot::Choice(&mut s.settings.overflow)),
+    key("overflow_by_stream", |s| Slot::ByStream(&mut s.settings.overflow_by_stream)),
     key("ping_interval_ms", |s| Slot::Millis(&mut s.settings.ping_interval)),
     key("idle_timeout_ms", |s| Slot::Millis(&mut s.settings.idle_timeout)),
     key("max_connections", |s| count(&mut s.settings.max_connections)),
@@ -191,6 +196,7 @@ impl Slot<'_> {
             Self::Bytes(_) => format!("a whole number of bytes from {} to {}", BYTES.start(), BYTES.end()),
             Self::Choice(field) => field.names().join(" or "),
             Self::Fsync(_) => "always, never, or every_ms with a number of milliseconds, as in `fsync: { every_ms: 100 }`".to_owned(),
+            Self::ByStream(_) => "a mapping of streams to resync or close, as in `{ chat: close }`".to_owned(),
             Self::Adapter(_) => "a mapping with `class` and `config`".to_owned(),
             Self::Ignored => "anything".to_owned(),
         }
@@ -210,7 +216,7 @@ impl Slot<'_> {
             Self::Fsync(Fsync::Never) => Some("never".to_owned()),
             Self::Fsync(Fsync::Every(period)) => Some(format!("{{ every_ms: {} }}", period.as_millis())),
             Self::Url(url) => Some(if url.contains('@') { "…".to_owned() } else { (*url).clone() }),
-            Self::Adapter(_) | Self::Ignored => None,
+            Self::Adapter(_) | Self::ByStream(_) | Self::Ignored => None,
         }
     }
 }
@@ -252,6 +258,10 @@ impl<T: Named> Choice for T {
 
 impl Named for AuthRefusal {
     const ALL: &'static [(&'static str, Self)] = &[("close", Self::Close), ("http", Self::Http)];
+}
+
+impl Named for Overflow {
+    const ALL: &'static [(&'static str, Self)] = &[("resync", Self::Resync), ("close", Self::Close)];
 }
 
 impl Named for JoinFailure {

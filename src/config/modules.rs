@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_actors::adapter::file::Fsync;
+use weir_actors::settings::Overflow;
 
 use super::error::ConfigError;
 use super::expand::{self, Expanded, Scalar};
@@ -189,6 +190,17 @@ impl Reader<'_> {
                     return Err(bad(at, node, &Slot::Fsync(fsync).expected()));
                 }
                 *fsync = Fsync::Every(period);
+                return Ok(());
+            }
+            (Slot::ByStream(streams), Node::Mapping(own)) => {
+                streams.clear();
+                for (stream, node) in own {
+                    let (mut overflow, at) = (Overflow::Resync, format!("{at}.{}", plain(stream)));
+                    let Node::Scalar(scalar) = node else { return Err(bad(&at, node, &Slot::Choice(&mut overflow).expected())) };
+                    let found = self.resolve(scalar, &at)?;
+                    Slot::Choice(&mut overflow).set(&found.scalar).map_err(|expected| bad_scalar(&at, &found, &expected))?;
+                    streams.insert(stream.as_str().into(), overflow);
+                }
                 return Ok(());
             }
             (slot, _) => slot,

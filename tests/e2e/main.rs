@@ -36,6 +36,7 @@ mod peers;
 mod power_loss;
 mod restart;
 mod sdk;
+mod slow;
 mod store_commands;
 mod subscribe;
 mod trigger_types;

@@ -24,7 +24,19 @@ pub(crate) struct Raw {
 impl Raw {
     /// Connects to `address` and upgrades on `path`.
     pub(crate) async fn open(address: &str, path: &str) -> Self {
-        let mut raw = Self::connect(address).await;
+        Self::connect(address).await.upgrade(address, path).await
+    }
+
+    /// The same with a receive buffer of a few KiB, so that the kernel holds little of what is not read.
+    pub(crate) async fn open_narrow(address: &str, path: &str) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let stream = socket.connect(address.parse().unwrap()).await.unwrap();
+        Self { stream, read: Vec::new() }.upgrade(address, path).await
+    }
+
+    async fn upgrade(mut self, address: &str, path: &str) -> Self {
+        let raw = &mut self;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -33,7 +45,7 @@ impl Raw {
         let head = raw.head().await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.to_ascii_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
-        raw
+        self
     }
 
     /// Connects to `address` and says nothing.

@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use crate::clock::Millis;
+use crate::counts::Counts;
 use crate::error::{self, CallError, Outcome, Output};
 use crate::group::sockets::Sockets;
 use crate::health::Health;
@@ -194,6 +195,8 @@ pub struct Registry {
     pub workers: RwLock<HashMap<String, Arc<Worker>>>,
     /// Whether the actors can do their work.
     pub health: Health,
+    /// What is counted by stream.
+    pub counts: Counts,
     /// The client sockets of each arbiter.
     sockets: RwLock<Vec<Addr<Sockets>>>,
     /// Streams with an override, so that the store looks into the table only where there is one.
@@ -223,6 +226,7 @@ impl Registry {
             triggers: RwLock::default(),
             workers: RwLock::default(),
             health: Health::default(),
+            counts: Counts::default(),
             sockets: RwLock::default(),
             overridden: AtomicUsize::new(0),
             actors: OnceLock::new(),

@@ -16,9 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 
 use crate::change::{Change, Snapshot};
+use crate::counts::Dropped;
 use crate::error::{CallError, CloseCode};
 use crate::ids::{GroupKey, SocketId};
 use crate::session::outbox::OutboxRef;
+use crate::settings::Overflow;
 use crate::store::interest::LinkId;
 use crate::store::{TakeSnapshot, Unwatch, Watch};
 use crate::wire::subscriber::Address;
@@ -112,12 +114,33 @@ impl Group {
         }
     }
 
-    fn wait_for(&self, full: &[SocketId], ctx: &Context<Self>) {
+    /// Sees to sockets whose queue is full, and counts what they were not told.
+    fn wait_for(&mut self, full: &[SocketId], ctx: &Context<Self>) {
+        let changes = self.roster.take_dropped();
+        if full.is_empty() && changes == 0 {
+            return;
+        }
+        let stream = self.key.stream();
+        let overflow = self.local.registry.settings.stream.overflow(stream);
         for socket in full {
-            tracing::debug!(stream = self.key.stream(), group = self.key.group(), session = %socket, "outbox is full; the subscriber will be resynced");
-            if let Some(outbox) = self.local.outbox(*socket) {
-                outbox.when_drained(ctx.address().recipient());
+            let Some(outbox) = self.local.outbox(*socket) else { continue };
+            match overflow {
+                Overflow::Resync => outbox.when_drained(ctx.address().recipient()),
+                Overflow::Close => outbox.close(CloseCode::TooSlow),
             }
+        }
+        let overflows = full.len() as u64;
+        let closed = if overflow == Overflow::Close { overflows } else { 0 };
+        let total = self.local.registry.counts.add(stream, Dropped { overflows, changes, closed });
+        if overflows > 0 {
+            tracing::info!(
+                stream,
+                group = self.key.group(),
+                clients = overflows,
+                ?overflow,
+                ?total,
+                "clients take less than they are sent"
+            );
         }
     }
 }

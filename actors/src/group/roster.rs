@@ -98,6 +98,10 @@ pub struct Roster<S> {
     /// Changes since the first socket was held.
     kept: Vec<Arc<Change>>,
     kept_bytes: usize,
+    /// Whether a queue may be full.
+    lagging: bool,
+    /// Changes that sockets were not told because their queue was full.
+    dropped: u64,
     /// Snapshots in a row that came too late.
     late: u32,
     /// The snapshot on its way.
@@ -115,6 +119,8 @@ impl<S> Default for Roster<S> {
             by_item: HashMap::new(),
             kept: Vec::new(),
             kept_bytes: 0,
+            lagging: false,
+            dropped: 0,
             late: 0,
             asked: None,
             joining: false,
@@ -257,10 +263,33 @@ impl<S: Sink> Roster<S> {
         if self.asked.is_some() || self.joining {
             self.keep(changes);
         }
+        if self.lagging {
+            self.count(changes);
+        }
         for socket in &full {
             self.lag(*socket);
         }
         full
+    }
+
+    /// How many changes sockets were not told since this was asked last.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    fn count(&mut self, changes: &[Arc<Change>]) {
+        let mut any = false;
+        for member in self.members.values().filter(|member| member.lagging) {
+            any = true;
+            let wants = |change: &&Arc<Change>| {
+                member.subscriptions.iter().any(|subscription| match &subscription.scope {
+                    Scope::Group => true,
+                    Scope::Item(item) => change.item.as_ref() == Some(item),
+                })
+            };
+            self.dropped += changes.iter().filter(wants).count() as u64;
+        }
+        self.lagging = any;
     }
 
     fn keep(&mut self, changes: &[Arc<Change>]) {
@@ -357,6 +386,9 @@ impl<S: Sink> Roster<S> {
         self.unlist(socket);
         if let Some(member) = self.members.get_mut(&socket) {
             member.lagging = true;
+            self.lagging = true;
+            // The one that found no room.
+            self.dropped += 1;
         }
     }
 
