@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer};
@@ -11,6 +10,7 @@ use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use weir_actors::adapter::file::FileStore;
 use weir_actors::adapter::memory::Memory;
+use weir_actors::session::Connections;
 use weir_actors::settings::Settings;
 use weir_actors::system::System;
 use weir_actors::ws;
@@ -48,7 +48,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         .listen(workers)?
         .run();
     let registry = system.registry().clone();
-    let connections = Arc::new(AtomicUsize::new(0));
+    let connections = Arc::<Connections>::default();
     let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
         .tcp_nodelay(true)
         .on_connect(|connection, _| give_up_on_silence(connection))

@@ -74,6 +74,8 @@ pub struct StreamSettings {
     pub idle_timeout: Duration,
     /// Sockets on the stream port.
     pub max_connections: usize,
+    /// Of these from one address. Clients behind one proxy all have its address.
+    pub max_connections_per_address: usize,
     /// Over how long clients are spread when they are closed because the system stops.
     pub drain: Duration,
 }
@@ -97,6 +99,7 @@ impl Default for StreamSettings {
             ping_interval: Duration::from_secs(25),
             idle_timeout: Duration::from_secs(60),
             max_connections: 25_000,
+            max_connections_per_address: 25_000,
             drain: Duration::from_secs(5),
         }
     }

@@ -27,12 +27,12 @@ use crate::session::socket::Socket;
 use crate::session::subscriber::{Entrance, SubscriberSession};
 use crate::session::telemetry::TelemetrySession;
 use crate::session::worker::WorkerSession;
-use crate::session::{Chunk, Permit};
+use crate::session::{Chunk, Connections, Full, Permit};
 use crate::settings::AuthRefusal;
 
 /// Serves the stream port: health checks, and WebSockets on every other path. Call it once per HTTP worker thread; what it sets up is that
 /// thread's own.
-pub fn stream_port(registry: &Arc<Registry>, connections: &Arc<AtomicUsize>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+pub fn stream_port(registry: &Arc<Registry>, connections: &Arc<Connections>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let (local, connections) = (Local::new(registry.clone()), connections.clone());
     registry.add_sockets(Sockets::new(&local).start());
     move |config| {
@@ -74,7 +74,7 @@ fn ready(registry: &Registry) -> HttpResponse {
     response.json(ready)
 }
 
-async fn subscribe(local: Rc<Local>, connections: Arc<AtomicUsize>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
+async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     // The path as the client wrote it: names are decoded one by one, so that an encoded slash stays part of its name.
     let Some(subscribe) = address(request.uri().path()) else {
         return HttpResponse::NotFound().body("not found; connect a WebSocket to /stream/{stream}/{group}/, or to / and send `join`\n");
@@ -90,9 +90,19 @@ async fn subscribe(local: Rc<Local>, connections: Arc<AtomicUsize>, request: Htt
             return HttpResponse::UriTooLong().body(format!("a name has {longest} bytes; the limit is {}\n", settings.max_name_bytes));
         }
     }
-    let Some(permit) = Permit::take(&connections, settings.max_connections) else {
-        tracing::warn!(limit = settings.max_connections, "connection refused: `max_connections` is reached");
-        return HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "5")).body("too many connections; try again later\n");
+    let address = request.peer_addr().map(|address| address.ip());
+    let permit = match Permit::take(&connections, address, (settings.max_connections, settings.max_connections_per_address)) {
+        Ok(permit) => permit,
+        Err(Full::Server) => {
+            tracing::warn!(limit = settings.max_connections, "connection refused: `max_connections` is reached");
+            return HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "5")).body("too many connections; try again later\n");
+        }
+        Err(Full::Address) => {
+            tracing::debug!(?address, "connection refused: `max_connections_per_address` is reached");
+            return HttpResponse::TooManyRequests()
+                .insert_header(("Retry-After", "5"))
+                .body("too many connections from your address; close some, or try again later\n");
+        }
     };
     let (context, refused) = match authorize(&local.registry, &auth_input(&request)).await {
         Ok(context) => (context, None),

@@ -75,6 +75,7 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("ping_interval_ms", |s| Slot::Millis(&mut s.settings.ping_interval)),
     key("idle_timeout_ms", |s| Slot::Millis(&mut s.settings.idle_timeout)),
     key("max_connections", |s| count(&mut s.settings.max_connections)),
+    key("max_connections_per_address", |s| count(&mut s.settings.max_connections_per_address)),
     key("drain_ms", |s| Slot::Millis(&mut s.settings.drain)),
 ];
 

@@ -1,10 +1,15 @@
 //! The way in and the way out: HTTP before the upgrade, the limit of connections, and silent peers.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::raw::{CLOSE, PING, Raw};
 use crate::server::{Server, until};
 use crate::subscriber::Subscriber;
+
+/// How long a client of a herd may have to wait for its turn.
+const HERD: Duration = Duration::from_secs(60);
 
 /// What every handshake needs but for the version.
 const HEADERS: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -31,6 +36,49 @@ async fn connection_over_the_limit_is_answered_503() {
     assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
     first.close().await;
     until("room for a connection", async || upgrade(server.streams(), "/").await.starts_with("HTTP/1.1 101 ")).await;
+}
+
+#[tokio::test]
+async fn connection_over_the_limit_of_its_address_is_answered_429() {
+    let server = Server::with(json!({"max_connections_per_address": 2}));
+    let first = Subscriber::open(&server, "/").await;
+    let _second = Subscriber::open(&server, "/").await;
+    let head = upgrade(server.streams(), "/").await;
+    assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+    let mut elsewhere = Raw::connect_from("127.0.0.2", server.streams()).await;
+    elsewhere.write(format!("GET / HTTP/1.1\r\nHost: x\r\n{HEADERS}{VERSION}\r\n").as_bytes()).await;
+    assert!(elsewhere.head().await.starts_with("HTTP/1.1 101 "));
+    first.close().await;
+    until("room for a connection", async || upgrade(server.streams(), "/").await.starts_with("HTTP/1.1 101 ")).await;
+}
+
+/// Everybody comes back at once after a restart, and all are served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_clients_at_once_are_all_served() {
+    const CLIENTS: usize = 5_000;
+    let server = Server::with(json!({}));
+    let worker = crate::worker::Worker::open(&server).await;
+    worker.set("s", "g", "i", json!({"id": "i"})).await;
+    let clients = (0..CLIENTS).map(|_| {
+        let address = server.streams().to_owned();
+        tokio::spawn(async move {
+            let mut raw = Raw::connect(&address).await;
+            raw.write(format!("GET /stream/s/g/ HTTP/1.1\r\nHost: x\r\n{HEADERS}{VERSION}\r\n").as_bytes()).await;
+            assert!(raw.head_within(HERD).await.starts_with("HTTP/1.1 101 "));
+            raw
+        })
+    });
+    let mut joined = Vec::new();
+    for client in futures_util::future::join_all(clients).await {
+        joined.push(client.unwrap());
+    }
+    for client in &mut joined {
+        assert_eq!(client.json().await["event"]["data"], json!([{"id": "i"}]));
+    }
+    worker.set("s", "g", "i", json!({"id": "i", "n": 1})).await;
+    for client in &mut joined {
+        assert_eq!(client.json().await["event"]["data"]["n"], 1);
+    }
 }
 
 #[tokio::test]

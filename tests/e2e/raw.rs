@@ -1,10 +1,12 @@
 //! A TCP connection that was upgraded by hand, for frames that no WebSocket library sends.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::{Server, within};
+use crate::server::{DEADLINE, Server, within};
 
 /// Every frame of these tests is masked with it.
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
@@ -48,6 +50,13 @@ impl Raw {
         self
     }
 
+    /// Connects to `address` from another address of this machine, and says nothing.
+    pub(crate) async fn connect_from(from: &str, address: &str) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        Self { stream: socket.connect(address.parse().unwrap()).await.unwrap(), read: Vec::new() }
+    }
+
     /// Connects to `address` and says nothing.
     pub(crate) async fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -57,7 +66,12 @@ impl Raw {
 
     /// The head of the response, without the empty line behind it.
     pub(crate) async fn head(&mut self) -> String {
-        within("response", async {
+        self.head_within(DEADLINE).await
+    }
+
+    /// The same where it may take longer than other things.
+    pub(crate) async fn head_within(&mut self, deadline: Duration) -> String {
+        let head = async {
             loop {
                 if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                     let head: Vec<u8> = self.read.drain(..end + 4).collect();
@@ -65,8 +79,8 @@ impl Raw {
                 }
                 assert!(self.more().await, "the connection ended before the response");
             }
-        })
-        .await
+        };
+        tokio::time::timeout(deadline, head).await.unwrap_or_else(|_| panic!("no response within {deadline:?}"))
     }
 
     /// All that comes until the connection ends.

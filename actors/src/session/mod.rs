@@ -8,31 +8,96 @@ pub mod subscriber;
 pub mod telemetry;
 pub mod worker;
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 /// A piece of the byte stream that follows the handshake; the stream ends where the peer closes its side.
 #[derive(Debug)]
 pub struct Chunk(pub Bytes);
 
-/// One of the connections that the stream port may have; given back when it is dropped.
+/// The connections of the stream port.
+#[derive(Debug, Default)]
+pub struct Connections {
+    all: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// Why there is no room for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// There are `max_connections`.
+    Server,
+    /// There are `max_connections_per_address` from there.
+    Address,
+}
+
+/// One of the connections; given back when it is dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<AtomicUsize>);
+pub struct Permit {
+    connections: Arc<Connections>,
+    address: Option<IpAddr>,
+}
 
 impl Permit {
-    /// Counts one connection more, unless there are `limit` already.
-    #[must_use]
-    pub fn take(connections: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let permit = Self(connections.clone());
-        // Dropping the permit takes the count back.
-        (connections.fetch_add(1, Ordering::Relaxed) < limit).then_some(permit)
+    /// Counts one connection more.
+    ///
+    /// # Errors
+    /// Where there are `limit` already, or `limit_per_address` from that address.
+    pub fn take(connections: &Arc<Connections>, address: Option<IpAddr>, (limit, limit_per_address): (usize, usize)) -> Result<Self, Full> {
+        // Dropping a permit takes its counts back.
+        let mut permit = Self { connections: connections.clone(), address: None };
+        if connections.all.fetch_add(1, Ordering::Relaxed) >= limit {
+            return Err(Full::Server);
+        }
+        if let Some(address) = address {
+            let mut by_address = connections.by_address.lock();
+            let count = by_address.entry(address).or_default();
+            if *count >= limit_per_address {
+                return Err(Full::Address);
+            }
+            *count += 1;
+            permit.address = Some(address);
+        }
+        Ok(permit)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.connections.all.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let mut by_address = self.connections.by_address.lock();
+        if let Some(count) = by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_together_and_by_address() {
+        let connections = Arc::<Connections>::default();
+        let take = |address: &str| Permit::take(&connections, Some(address.parse().unwrap()), (3, 2));
+        let (one, _two) = (take("10.0.0.1").unwrap(), take("10.0.0.1").unwrap());
+        assert_eq!(take("10.0.0.1").unwrap_err(), Full::Address);
+        let other = take("::1").unwrap();
+        assert_eq!(take("10.0.0.2").unwrap_err(), Full::Server);
+        drop(other);
+        drop(one);
+        let _again = take("10.0.0.1").unwrap();
+        assert_eq!(connections.all.load(Ordering::Relaxed), 2);
+        assert_eq!(connections.by_address.lock().len(), 1);
     }
 }
