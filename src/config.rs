@@ -25,7 +25,7 @@ use weir_actors::settings::{StreamSettings, WorkerSettings};
 /// Everything the server can be told. The default is what runs without a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Config {
-    /// Where workers connect and what one of them may use: top-level `port` and `host`, and `modules::worker::WorkerModule`.
+    /// Where workers connect and what one of them may use: top-level `host`, `port` and `token`, and `modules::worker::WorkerModule`.
     pub(crate) worker: WorkerConfig,
     /// Where stream clients connect and what one of them may use: `modules::stream::StreamModule`.
     pub(crate) stream: StreamConfig,
@@ -42,7 +42,9 @@ pub(crate) struct WorkerConfig {
     pub(crate) host: String,
     /// `port`: 0 takes any free port, where the engine that Weir replaces takes 49134.
     pub(crate) port: u16,
-    /// What one worker may use; the keys are named as the fields, with their unit.
+    /// `tls`: the port speaks TLS and nothing else.
+    pub(crate) tls: Option<TlsFiles>,
+    /// Who may connect and what one worker may use; the keys are named as the fields, with their unit.
     pub(crate) settings: WorkerSettings,
 }
 
@@ -53,10 +55,21 @@ pub(crate) struct StreamConfig {
     pub(crate) host: String,
     /// `port`: 0 takes any free port.
     pub(crate) port: u16,
+    /// `tls`: the port speaks TLS and nothing else.
+    pub(crate) tls: Option<TlsFiles>,
     /// `adapter`: where items are kept.
     pub(crate) adapter: AdapterConfig,
     /// Who may connect and what one client may use; the keys are named as the fields, with their unit.
     pub(crate) settings: StreamSettings,
+}
+
+/// What a port shows of itself (`tls`). PEM files, read at the start and on SIGHUP; relative to where the server starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// `cert`: the certificate, and behind it those that lead to an authority.
+    pub(crate) cert: PathBuf,
+    /// `key`: the private key of the certificate.
+    pub(crate) key: PathBuf,
 }
 
 /// Where items are kept (`adapter`).
@@ -90,13 +103,13 @@ impl Default for AdapterConfig {
 
 impl Default for WorkerConfig {
     fn default() -> Self {
-        Self { host: "127.0.0.1".to_owned(), port: 49134, settings: WorkerSettings::default() }
+        Self { host: "127.0.0.1".to_owned(), port: 49134, tls: None, settings: WorkerSettings::default() }
     }
 }
 
 impl Default for StreamConfig {
     fn default() -> Self {
-        Self { host: "0.0.0.0".to_owned(), port: 3112, adapter: AdapterConfig::default(), settings: StreamSettings::default() }
+        Self { host: "0.0.0.0".to_owned(), port: 3112, tls: None, adapter: AdapterConfig::default(), settings: StreamSettings::default() }
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! In layers; a file uses its own layer and those above it in this list.
 //!
-//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`settings`], [`health`], [`counts`]
+//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`token`], [`origin`], [`settings`], [`health`], [`counts`]
 //! - protocol without I/O: [`frame`], [`wire`], [`ops`]
 //! - storage: [`adapter`]
 //! - actors: [`store`], [`group`], [`session`], [`trigger`], [`functions`] (who serves what), [`auth`], [`guardian`]
@@ -28,12 +28,14 @@ pub mod health;
 pub mod ids;
 pub mod json;
 pub mod ops;
+pub mod origin;
 pub mod session;
 pub mod settings;
 pub mod store;
 pub mod system;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token;
 pub mod trigger;
 pub mod wire;
 #[cfg(feature = "ws")]

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::origin::Origins;
+use crate::token::Token;
+
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -15,6 +18,8 @@ pub struct Settings {
 /// Settings of the worker port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {
+    /// What a worker must show to connect; `None` lets everybody in.
+    pub token: Option<Token>,
     /// Largest message that a worker may send.
     pub max_message_bytes: usize,
     /// How much may wait for a worker that does not read before calls to it fail.
@@ -30,6 +35,7 @@ pub struct WorkerSettings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
+            token: None,
             max_message_bytes: 16 << 20,
             outbox_bytes: 64 << 20,
             invocation_timeout: Duration::from_secs(300),
@@ -42,6 +48,8 @@ impl Default for WorkerSettings {
 /// Settings of the stream port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSettings {
+    /// The pages that browsers may connect from; `None` for those of the same host.
+    pub allowed_origins: Option<Origins>,
     /// The function that decides who may connect; `None` lets everybody in.
     pub auth_function: Option<String>,
     /// Where the items of all streams are a worker's to keep: what its functions `…::get`, `…::set` and so on begin with.
@@ -83,6 +91,7 @@ pub struct StreamSettings {
 impl Default for StreamSettings {
     fn default() -> Self {
         Self {
+            allowed_origins: None,
             auth_function: None,
             adapter_functions: None,
             auth_timeout: Duration::from_secs(5),

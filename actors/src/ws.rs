@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use actix::{Actor, AsyncContext, Context};
-use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use futures_util::{StreamExt, future};
 use parking_lot::RwLock;
@@ -22,6 +22,7 @@ use crate::functions::{Registry, Worker};
 use crate::group::local::Local;
 use crate::group::sockets::Sockets;
 use crate::ids::{GroupKey, Name, SocketId};
+use crate::origin;
 use crate::session::outbox::{OutboxBody, OutboxRef, Shut};
 use crate::session::socket::Socket;
 use crate::session::subscriber::{Entrance, SubscriberSession};
@@ -29,6 +30,7 @@ use crate::session::telemetry::TelemetrySession;
 use crate::session::worker::WorkerSession;
 use crate::session::{Chunk, Connections, Full, Permit};
 use crate::settings::AuthRefusal;
+use crate::token::Token;
 
 /// Serves the stream port: health checks, and WebSockets on every other path. Call it once per HTTP worker thread; what it sets up is that
 /// thread's own.
@@ -79,11 +81,17 @@ async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: Htt
     let Some(subscribe) = address(request.uri().path()) else {
         return HttpResponse::NotFound().body("not found; connect a WebSocket to /stream/{stream}/{group}/, or to / and send `join`\n");
     };
+    let settings = &local.registry.settings.stream;
+    // An `Origin` that is no text is one that nobody has listed.
+    let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    if !origin::admits(settings.allowed_origins.as_ref(), header(ORIGIN), header(HOST)) {
+        tracing::warn!(origin = header(ORIGIN), host = header(HOST), "connection refused: `allowed_origins` does not have the page's");
+        return HttpResponse::Forbidden().body("pages of this origin may not connect; set `allowed_origins` of the stream module\n");
+    }
     let mut response = match handshake(&request) {
         Ok(response) => response,
         Err(refusal) => return refusal,
     };
-    let settings = &local.registry.settings.stream;
     if let Some((group, item)) = &subscribe {
         let longest = group.stream().len().max(group.group().len()).max(item.as_ref().map_or(0, |item| item.as_str().len()));
         if longest > settings.max_name_bytes {
@@ -120,6 +128,16 @@ async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: Htt
 }
 
 fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    let settings = &local.registry.settings.worker;
+    if let Some(token) = &settings.token
+        && !shows(request, token)
+    {
+        let address = request.peer_addr().map(|address| address.ip());
+        tracing::warn!(address = address.map(tracing::field::display), "worker refused: it does not show the `token` of the worker port");
+        return HttpResponse::Unauthorized().insert_header(("WWW-Authenticate", "Bearer")).body(
+            "unauthorized; show the `token` of the worker port: append ?token=TOKEN to the URL, or send Authorization: Bearer TOKEN\n",
+        );
+    }
     let path = request.path();
     if path.starts_with("/stream/") || path.contains("/ws/channels/") {
         return HttpResponse::NotFound().body("not found; this is the worker port\n");
@@ -130,7 +148,6 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
     };
     // Published Rust SDKs (0.25) turn Nagle's algorithm off only for a server that says so.
     response.insert_header(("x-iii-capabilities", "tcp-nodelay"));
-    let settings = &local.registry.settings.worker;
     let limits = (settings.max_message_bytes, settings.outbox_bytes);
     // Appended by the SDKs to whatever path they were given.
     if path.ends_with("/otel") {
@@ -156,6 +173,17 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
         WorkerSession::new(socket, local, me, store)
     };
     response.streaming(start(payload, limits, None, session))
+}
+
+/// Whether a worker shows `token`, in a header or in the URL, where published SDKs can be given it.
+fn shows(request: &HttpRequest, token: &Token) -> bool {
+    let bearer = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
+    let in_header = bearer.is_some_and(|(scheme, shown)| scheme.eq_ignore_ascii_case(b"Bearer ") && token.is(shown.trim_ascii()));
+    let in_url = |pair: &str| {
+        let shown = pair.strip_prefix("token=");
+        shown.is_some_and(|shown| token.is(&percent_encoding::percent_decode_str(shown).collect::<Vec<_>>()))
+    };
+    in_header || request.query_string().split('&').any(in_url)
 }
 
 /// Starts a session on this thread; what it returns is the response body that carries the session's frames.

@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::expand::Scalar;
-use super::{AdapterConfig, StreamConfig, WorkerConfig};
+use super::{AdapterConfig, StreamConfig, TlsFiles, WorkerConfig};
 use weir_actors::adapter::file::{FileOptions, Fsync};
 use weir_actors::adapter::redis::RedisOptions;
+use weir_actors::origin::Origins;
 use weir_actors::settings::{AuthRefusal, JoinFailure, Overflow};
+use weir_actors::token::Token;
 
 /// A key of the section `S`.
 pub(super) struct Key<S: 'static> {
@@ -27,6 +29,12 @@ pub(super) enum Slot<'a> {
     Text(&'a mut Option<String>),
     /// One that may hold a password, so that it is never shown.
     Url(&'a mut String),
+    /// One that nobody may see, in whatever form it was written.
+    Token(&'a mut Option<Token>),
+    /// One text or a list of them.
+    Origins(&'a mut Option<Origins>),
+    /// A mapping with `cert` and `key`.
+    Tls(&'a mut Option<TlsFiles>),
     /// A whole number of milliseconds up to a day.
     Millis(&'a mut Duration),
     /// A whole number of things, or of bytes.
@@ -44,10 +52,15 @@ pub(super) enum Slot<'a> {
 }
 
 /// Top-level keys; `modules::worker::WorkerModule` has them too.
-pub(super) const LISTENER: &[Key<WorkerConfig>] = &[key("host", |s| Slot::Host(&mut s.host)), key("port", |s| Slot::Port(&mut s.port))];
+pub(super) const LISTENER: &[Key<WorkerConfig>] = &[
+    key("host", |s| Slot::Host(&mut s.host)),
+    key("port", |s| Slot::Port(&mut s.port)),
+    key("token", |s| Slot::Token(&mut s.settings.token)),
+];
 
 /// Keys of `modules::worker::WorkerModule`.
 pub(super) const WORKER: &[Key<WorkerConfig>] = &[
+    key("tls", |s| Slot::Tls(&mut s.tls)),
     key("max_message_bytes", |s| bytes(&mut s.settings.max_message_bytes)),
     key("outbox_bytes", |s| bytes(&mut s.settings.outbox_bytes)),
     key("invocation_timeout_ms", |s| Slot::Millis(&mut s.settings.invocation_timeout)),
@@ -59,6 +72,8 @@ pub(super) const WORKER: &[Key<WorkerConfig>] = &[
 pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("host", |s| Slot::Host(&mut s.host)),
     key("port", |s| Slot::Port(&mut s.port)),
+    key("tls", |s| Slot::Tls(&mut s.tls)),
+    key("allowed_origins", |s| Slot::Origins(&mut s.settings.allowed_origins)),
     key("auth_function", |s| Slot::Text(&mut s.settings.auth_function)),
     key("auth_timeout_ms", |s| Slot::Millis(&mut s.settings.auth_timeout)),
     key("auth_refusal", |s| Slot::Choice(&mut s.settings.auth_refusal)),
@@ -82,6 +97,9 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
 /// What `fsync` may hold instead of a word.
 pub(super) const FSYNC: &[Key<Duration>] = &[key("every_ms", |period| Slot::Millis(period))];
 
+/// Keys of `tls`.
+pub(super) const TLS: &[Key<Tls>] = &[key("cert", |tls| Slot::Text(&mut tls.cert)), key("key", |tls| Slot::Text(&mut tls.key))];
+
 /// Keys of the adapter `modules::stream::adapters::KvStore`.
 pub(super) const KV_STORE: &[Key<KvStore>] = &[
     key("store_method", |s| Slot::Choice(&mut s.store_method)),
@@ -102,6 +120,13 @@ pub(super) const REDIS: &[Key<RedisOptions>] = &[
     key("history_age_ms", |s| Slot::Millis(&mut s.history_age)),
     key("history_bytes", |s| bytes(&mut s.history_bytes)),
 ];
+
+/// `tls` as written, before it becomes [`TlsFiles`].
+#[derive(Debug, Default)]
+pub(super) struct Tls {
+    pub(super) cert: Option<String>,
+    pub(super) key: Option<String>,
+}
 
 /// The `config` of a KvStore as written, before it becomes an [`AdapterConfig`].
 #[derive(Debug)]
@@ -160,6 +185,8 @@ impl Slot<'_> {
                 text.trim().clone_into(field);
                 true
             }
+            (Self::Token(field), Scalar::Text(text)) => Token::new(text).map(|token| *field = Some(token)).is_some(),
+            (Self::Origins(field), Scalar::Text(text)) => field.get_or_insert_default().add(text).is_ok(),
             (Self::Millis(field), Scalar::Int(int)) => {
                 let ms = u64::try_from(*int).ok().filter(|ms| MILLIS.contains(ms));
                 ms.map(|ms| *field = Duration::from_millis(ms)).is_some()
@@ -190,6 +217,12 @@ impl Slot<'_> {
             Self::Host(_) => "a host name or an address such as 127.0.0.1, without port or brackets".to_owned(),
             Self::Text(_) => "a text that is not empty".to_owned(),
             Self::Url(_) => "an address such as redis://localhost:6379, or several parted by commas".to_owned(),
+            Self::Token(_) => "a text of visible ASCII characters without spaces, in quotes if it looks like anything else".to_owned(),
+            Self::Origins(_) => {
+                "origins, in a list if there are several: https://app.example.com, https://*.example.com for its subdomains, or \"*\""
+                    .to_owned()
+            }
+            Self::Tls(_) => "the files `cert` and `key`, as in `tls: { cert: server.crt, key: server.key }`".to_owned(),
             Self::Millis(_) => format!("a whole number of milliseconds from {} to {}", MILLIS.start(), MILLIS.end()),
             Self::Number(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
@@ -217,7 +250,18 @@ impl Slot<'_> {
             Self::Fsync(Fsync::Never) => Some("never".to_owned()),
             Self::Fsync(Fsync::Every(period)) => Some(format!("{{ every_ms: {} }}", period.as_millis())),
             Self::Url(url) => Some(if url.contains('@') { "…".to_owned() } else { (*url).clone() }),
+            Self::Token(token) => token.as_ref().map(|_| "…".to_owned()),
+            Self::Origins(origins) => origins.as_ref().map(ToString::to_string),
+            Self::Tls(files) => files.as_ref().map(|files| format!("{{ cert: {}, key: {} }}", files.cert.display(), files.key.display())),
             Self::Adapter(_) | Self::ByStream(_) | Self::Ignored => None,
+        }
+    }
+
+    /// Whether two values of one key differ.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token(one), Self::Token(other)) => one != other,
+            _ => self.shown() != other.shown(),
         }
     }
 }

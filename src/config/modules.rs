@@ -8,10 +8,10 @@ use weir_actors::settings::Overflow;
 
 use super::error::ConfigError;
 use super::expand::{self, Expanded, Scalar};
-use super::keys::{self, Key, Slot};
+use super::keys::{self, Key, Slot, Tls};
 use super::source::Node;
 use super::wording::{self, hint, nearest, plain, quotable};
-use super::{Config, StreamConfig, WorkerConfig};
+use super::{Config, StreamConfig, TlsFiles, WorkerConfig};
 
 type Mapping = BTreeMap<String, Node>;
 
@@ -203,6 +203,26 @@ impl Reader<'_> {
                 }
                 return Ok(());
             }
+            (Slot::Tls(files), Node::Mapping(own)) => {
+                let mut tls = Tls::default();
+                self.section(&mut tls, own, &[keys::TLS], at)?;
+                // One that is missing never means that there is no TLS.
+                let (Some(cert), Some(key)) = (tls.cert, tls.key) else { return Err(bad(at, node, &Slot::Tls(files).expected())) };
+                *files = Some(TlsFiles { cert: cert.into(), key: key.into() });
+                return Ok(());
+            }
+            (Slot::Origins(origins), Node::List(list)) => {
+                // Of an empty list no page.
+                origins.get_or_insert_default();
+                for (index, node) in list.iter().enumerate() {
+                    let at = format!("{at}[{index}]");
+                    let slot = Slot::Origins(origins);
+                    let Node::Scalar(scalar) = node else { return Err(bad(&at, node, &slot.expected())) };
+                    let found = self.resolve(scalar, &at)?;
+                    slot.set(&found.scalar).map_err(|expected| bad_scalar(&at, &found, &expected))?;
+                }
+                return Ok(());
+            }
             (slot, _) => slot,
         };
         let Node::Scalar(scalar) = node else {
@@ -216,7 +236,11 @@ impl Reader<'_> {
             }
             return Ok(());
         }
-        slot.set(&found.scalar).map_err(|expected| bad_scalar(at, &found, &expected))
+        let secret = matches!(slot, Slot::Token(_));
+        slot.set(&found.scalar).map_err(|expected| match secret {
+            true => ConfigError::BadValue { key: at.to_owned(), found: "something else (not shown)".to_owned(), expected },
+            false => bad_scalar(at, &found, &expected),
+        })
     }
 
     pub(super) fn resolve(&self, scalar: &Scalar, at: &str) -> Result<Expanded, ConfigError> {
@@ -228,10 +252,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Of two different ports, one at the top and one in the module, the second counts; who wrote the first should know.
+    /// Of two different ports or tokens, one at the top and one in the module, the second counts; who wrote the first should know.
     fn warn_overridden(&mut self, top: &mut WorkerConfig, module: &mut WorkerConfig, written: &Mapping, at: &str) {
         for key in keys::LISTENER.iter().filter(|key| written.contains_key(key.name)) {
-            if (key.slot)(top).shown() != (key.slot)(module).shown() {
+            if (key.slot)(top).differs(&(key.slot)(module)) {
                 let name = key.name;
                 self.warn(format!("{at}.{name}: takes the place of the top-level `{name}`"));
             }

@@ -4,6 +4,7 @@
 
 mod example;
 mod expansion;
+mod guards;
 mod hostile;
 mod refusal;
 
@@ -11,7 +12,9 @@ use std::time::Duration;
 
 use super::*;
 use weir_actors::adapter::file::Fsync;
+use weir_actors::origin::Origins;
 use weir_actors::settings::{AuthRefusal, JoinFailure};
+use weir_actors::token::Token;
 
 /// Loads `text` with the variables `env`.
 fn load_with(text: impl AsRef<[u8]>, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -40,6 +43,12 @@ fn worker(config: &str) -> String {
 
 fn adapter(class: &str, config: &str) -> String {
     stream(&format!("adapter: {{ class: 'modules::stream::adapters::{class}', config: {{ {config} }} }}"))
+}
+
+fn origins(entries: &[&str]) -> Origins {
+    let mut origins = Origins::default();
+    entries.iter().for_each(|entry| origins.add(entry).unwrap());
+    origins
 }
 
 #[test]
@@ -82,15 +91,17 @@ fn bare_list_is_read_as_the_modules() {
 #[test]
 fn every_key_of_the_stream_module_reaches_its_field() {
     let config = loaded(&stream(
-        "port: 0, host: localhost, auth_function: a, auth_timeout_ms: 1, auth_refusal: http, join_failure: allow, join_timeout_ms: 2, \
+        "port: 0, host: localhost, tls: { cert: c.pem, key: k.pem }, allowed_origins: ['https://a', 'https://*.b'], auth_function: a, auth_timeout_ms: 1, auth_refusal: http, join_failure: allow, join_timeout_ms: 2, \
          max_message_bytes: 1024, max_subscriptions: 3, max_name_bytes: 4, max_value_bytes: 1025, outbox_bytes: 1026, \
          ping_interval_ms: 5, idle_timeout_ms: 6, max_connections: 7",
     ));
     let expected = StreamConfig {
         host: "localhost".to_owned(),
         port: 0,
+        tls: Some(TlsFiles { cert: "c.pem".into(), key: "k.pem".into() }),
         adapter: AdapterConfig::default(),
         settings: StreamSettings {
+            allowed_origins: Some(origins(&["https://a", "https://*.b"])),
             auth_function: Some("a".to_owned()),
             adapter_functions: None,
             auth_timeout: Duration::from_millis(1),
@@ -113,12 +124,14 @@ fn every_key_of_the_stream_module_reaches_its_field() {
 #[test]
 fn every_key_of_the_worker_module_reaches_its_field() {
     let config = loaded(&worker(
-        "port: 1, host: '::1', max_message_bytes: 16777217, outbox_bytes: 1024, invocation_timeout_ms: 2, max_invocations: 3, max_functions: 4",
+        "port: 1, host: '::1', token: s3cret, tls: { cert: c, key: k }, max_message_bytes: 16777217, outbox_bytes: 1024, invocation_timeout_ms: 2, max_invocations: 3, max_functions: 4",
     ));
     let expected = WorkerConfig {
         host: "::1".to_owned(),
         port: 1,
+        tls: Some(TlsFiles { cert: "c".into(), key: "k".into() }),
         settings: WorkerSettings {
+            token: Token::new("s3cret"),
             max_message_bytes: 16_777_217,
             outbox_bytes: 1024,
             invocation_timeout: Duration::from_millis(2),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::raw::{CLOSE, PING, Raw};
+use crate::raw::{CLOSE, PING, Raw, TEXT};
 use crate::server::{Server, until};
 use crate::subscriber::Subscriber;
 
@@ -15,9 +15,17 @@ const HERD: Duration = Duration::from_secs(60);
 const HEADERS: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
 
+/// First byte of a text frame with RSV1, which marks it as compressed.
+const COMPRESSED: u8 = TEXT | 0x40;
+
 /// Sends a WebSocket handshake; the head of the response.
 pub(crate) async fn upgrade(address: &str, path: &str) -> String {
-    request(address, "GET", path, &format!("{HEADERS}{VERSION}")).await
+    upgrade_with(address, path, "").await
+}
+
+/// The same with headers more, each with its end of line.
+pub(crate) async fn upgrade_with(address: &str, path: &str, headers: &str) -> String {
+    request(address, "GET", path, &format!("{HEADERS}{VERSION}{headers}")).await
 }
 
 /// Sends any request; the head of the response.
@@ -148,12 +156,34 @@ async fn handshake_that_is_no_get_or_has_no_key_is_refused() {
 }
 
 #[tokio::test]
-async fn compression_that_is_offered_is_declined() {
+async fn extensions_that_are_offered_are_declined_and_not_read() {
     let server = Server::start();
-    let headers = format!("{HEADERS}{VERSION}Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
-    for address in [server.workers(), server.streams()] {
-        let head = request(address, "GET", "/", &headers).await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        assert!(!head.to_ascii_lowercase().contains("sec-websocket-extensions"), "{head}");
+    // As Chrome, Firefox and older Safaris offer it, and something that nobody knows.
+    for offer in [
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate",
+        "permessage-deflate; server_no_context_takeover; client_max_window_bits=15, permessage-deflate",
+        "x-webkit-deflate-frame",
+        "any; thing=\"quoted\"",
+    ] {
+        for address in [server.workers(), server.streams()] {
+            let mut raw = Raw::connect(address).await;
+            let headers = format!("{HEADERS}{VERSION}Sec-WebSocket-Extensions: {offer}\r\n");
+            raw.write(format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes()).await;
+            let head = raw.head().await;
+            assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+            assert!(!head.to_ascii_lowercase().contains("sec-websocket-extensions"), "{head}");
+            // "{}" as a client would send it that goes by its offer alone.
+            raw.frame(COMPRESSED, &[0xAA, 0xAE, 0x05, 0x00]).await;
+            let code = loop {
+                match raw.next().await {
+                    Some((CLOSE, payload)) => break u16::from_be_bytes(*payload.first_chunk().unwrap()),
+                    // The greeting of the worker port.
+                    Some((TEXT, _)) => {}
+                    other => panic!("expected a close, got {other:?}"),
+                }
+            };
+            assert_eq!(code, 1002, "{offer}");
+        }
     }
 }

@@ -24,6 +24,7 @@ mod crash;
 mod drain;
 mod full_disk;
 mod functions;
+mod guards;
 mod handshake;
 mod join;
 mod leave;
