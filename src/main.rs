@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod control;
 mod serve;
+mod tls;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

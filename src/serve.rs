@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,8 +17,9 @@ use weir_actors::settings::Settings;
 use weir_actors::system::System;
 use weir_actors::ws;
 
-use crate::config::{AdapterConfig, Config};
+use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
+use crate::tls::Certificates;
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
@@ -32,6 +35,9 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// # Errors
 /// Where a port cannot be had, or the system fails.
 pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything that may take time: by itself, SIGHUP ends a process.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let tls = Certificates::read(&config)?;
     let workers = Port::bind(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
     let streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     let (system, control) = start(&config).await?;
@@ -44,27 +50,42 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         .workers(1)
         .tcp_nodelay(true)
         .on_connect(|connection, _| give_up_on_silence(connection))
-        .disable_signals()
-        .listen(workers)?
-        .run();
+        .disable_signals();
+    let worker_server = match &tls.workers {
+        None => worker_server.listen(workers)?,
+        Some(tls) => worker_server.listen_rustls_0_23(workers, tls.config()?)?,
+    };
     let registry = system.registry().clone();
     let connections = Arc::<Connections>::default();
+    let max_connections = config.stream.settings.max_connections.saturating_add(1_000);
     let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
         .tcp_nodelay(true)
         .on_connect(|connection, _| give_up_on_silence(connection))
-        .max_connections(config.stream.settings.max_connections.saturating_add(1_000))
-        .disable_signals()
-        .listen(streams)?
-        .run();
+        .max_connections(max_connections)
+        // Those in a TLS handshake; the first few who do not finish theirs must not keep the others out.
+        .max_connection_rate(max_connections)
+        .disable_signals();
+    let stream_server = match &tls.streams {
+        None => stream_server.listen(streams)?,
+        Some(tls) => stream_server.listen_rustls_0_23(streams, tls.config()?)?,
+    };
+    let (worker_server, stream_server) = (worker_server.run(), stream_server.run());
     announce(addresses, &config);
 
     let (handles, span) = ((worker_server.handle(), stream_server.handle()), config.stream.settings.drain);
     let servers = (actix_rt::spawn(worker_server), actix_rt::spawn(stream_server));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let failed = tokio::select! {
-        _ = interrupt.recv() => None,
-        _ = terminate.recv() => None,
-        actor = system.failed() => Some(actor),
+    let failed = loop {
+        tokio::select! {
+            _ = interrupt.recv() => break None,
+            _ = terminate.recv() => break None,
+            actor = system.failed() => break Some(actor),
+            _ = hangup.recv() => {
+                // Not here: a file may be on a disk that hangs.
+                let tls = tls.clone();
+                drop(actix_rt::task::spawn_blocking(move || tls.reload()));
+            }
+        }
     };
     tracing::info!("closing");
     if failed.is_none() {
@@ -159,11 +180,19 @@ impl Port {
 ///
 /// actix-http (3.20) has no timer of its own while a write is blocked, so without this a client that stops reading would be kept for ever.
 fn give_up_on_silence(connection: &dyn std::any::Any) {
-    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
-        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE))
-    {
+    let Some(stream) = socket_of(connection) else {
+        tracing::error!("a connection of an unknown kind, which will be kept however long it takes nothing; this is a bug of Weir");
+        return;
+    };
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE)) {
         tracing::warn!(%error, "cannot set TCP_USER_TIMEOUT");
     }
+}
+
+/// The socket below what actix-web has accepted.
+fn socket_of(connection: &dyn std::any::Any) -> Option<&TcpStream> {
+    let below_tls = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+    connection.downcast_ref::<TcpStream>().or_else(below_tls)
 }
 
 /// Tells people and scripts where to connect, on standard output.
@@ -175,13 +204,78 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
         AdapterConfig::Redis(options) => options.addresses(),
         AdapterConfig::Functions(prefix) => format!("functions {prefix}::… of a connected worker"),
     };
-    let text =
-        format!("weir {version}\n  workers  ws://{workers}\n  streams  ws://{streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n");
+    let scheme = |tls: &Option<TlsFiles>| if tls.is_some() { "wss" } else { "ws" };
+    let (for_workers, for_streams) = (scheme(&config.worker.tls), scheme(&config.stream.tls));
+    let text = format!(
+        "weir {version}\n  workers  {for_workers}://{workers}\n  streams  {for_streams}://{streams}/stream/{{stream}}/{{group}}/\n  \
+         store    {store}\n"
+    );
     // A closed standard output leaves nobody to tell; the log has it too.
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
     tracing::info!(%workers, %streams, "listening");
-    if !workers.ip().is_loopback() {
-        tracing::warn!(%workers, "the worker port is open beyond this machine, and whoever reaches it may read, write and serve everything");
+    if !workers.ip().is_loopback() && config.worker.settings.token.is_none() {
+        tracing::warn!(
+            %workers,
+            "the worker port is open beyond this machine, and whoever reaches it may read, write and serve everything; set `token` beside its `host`"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::process::{Command, Stdio};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::tls::Tls;
+
+    /// What the sockets have that a server accepts which is like those above.
+    fn accepted(tls: Option<&Tls>, connect: impl FnOnce(SocketAddr)) -> (Option<Duration>, bool) {
+        let (sender, receiver) = mpsc::channel();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        actix_rt::System::new().block_on(async {
+            let server = HttpServer::new(App::new).workers(1).tcp_nodelay(true).disable_signals().on_connect(move |connection, _| {
+                give_up_on_silence(connection);
+                let socket = socket2::SockRef::from(socket_of(connection).unwrap());
+                let _ = sender.send((socket.tcp_user_timeout().unwrap(), socket.tcp_nodelay().unwrap()));
+            });
+            let server = match tls {
+                None => server.listen(listener).unwrap(),
+                Some(tls) => server.listen_rustls_0_23(listener, tls.config().unwrap()).unwrap(),
+            };
+            let server = server.run();
+            let handle = server.handle();
+            let running = actix_rt::spawn(server);
+            connect(address);
+            let seen = actix_rt::task::spawn_blocking(move || receiver.recv_timeout(Duration::from_secs(10)).unwrap()).await.unwrap();
+            handle.stop(false).await;
+            running.await.unwrap().unwrap();
+            seen
+        })
+    }
+
+    #[test]
+    fn accepted_socket_gives_up_on_silence_with_tls_and_without() {
+        let mut connected = None;
+        let seen = accepted(None, |address| connected = std::net::TcpStream::connect(address).ok());
+        assert_eq!(seen, (Some(WRITE_DEADLINE), true));
+
+        let folder = tempfile::tempdir().unwrap();
+        let openssl = |args: &str| {
+            let mut command = Command::new("openssl");
+            command.args(args.split(' ')).current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        assert!(openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key -out crt -subj /CN=test").status().unwrap().success());
+        let tls = Tls::read(TlsFiles { cert: folder.path().join("crt"), key: folder.path().join("key") }).unwrap();
+        let mut client = None;
+        let seen = accepted(Some(&tls), |address| client = openssl(&format!("s_client -connect {address}")).spawn().ok());
+        let mut client = client.unwrap();
+        let _ = client.kill();
+        client.wait().unwrap();
+        assert_eq!(seen, (Some(WRITE_DEADLINE), true));
     }
 }

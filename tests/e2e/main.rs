@@ -1,10 +1,11 @@
 //! End to end: the built server over real sockets, spoken to as published workers and clients speak to it.
 //!
-//! `server`, `worker`, `subscriber` and `raw` are what tests are made of; `load`, `history` and `disk` what those are made of that kill their
+//! `server`, `worker`, `subscriber`, `raw` and `certificates` are what tests are made of; `load`, `history` and `disk` what those are made of that kill their
 //! server. Every other file is one subject, and every test starts a server of its own, on free ports, which must be alive and without a panic
 //! in its log when the test ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod certificates;
 mod disk;
 mod history;
 mod load;
@@ -40,6 +41,7 @@ mod sdk;
 mod slow;
 mod store_commands;
 mod subscribe;
+mod tls;
 mod trigger_types;
 mod triggers;
 mod update;

@@ -98,6 +98,14 @@ impl Server {
         Self::must(Self::launch(json!({"adapter": adapter}), json!({}), &place))
     }
 
+    /// A server with these keys beside host and port.
+    ///
+    /// # Errors
+    /// The log, where it does not start.
+    pub(crate) fn try_configured(stream: Value, worker: Value) -> Result<Self, String> {
+        Self::launch(stream, worker, &Place::default())
+    }
+
     fn must(started: Result<Self, String>) -> Self {
         let mut server = started.unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
         assert!(matches!(server.process.try_wait(), Ok(None)), "the server ended at once");
@@ -257,8 +265,9 @@ fn announced(stdout: ChildStdout) -> Option<Announced> {
         let mut lines = BufReader::new(stdout).lines();
         let mut address = |name: &str| {
             lines.by_ref().map_while(Result::ok).find_map(|line| {
-                let url = line.trim_start().strip_prefix(name)?.trim_start().strip_prefix("ws://")?.to_owned();
-                url.split('/').next().map(str::to_owned)
+                let url = line.trim_start().strip_prefix(name)?.trim_start();
+                let (_, address) = url.split_once("://")?;
+                address.split('/').next().map(str::to_owned)
             })
         };
         let addresses = address("workers").zip(address("streams"));

@@ -2,6 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -10,9 +11,13 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::server::{Server, within};
 
+/// What a WebSocket may go over: TCP, with TLS or without.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// One connection.
 pub(crate) struct Subscriber {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Stream>>,
     /// The answer to the handshake.
     pub(crate) response: Response,
     /// `ip:port` of this end.
@@ -34,6 +39,12 @@ impl Subscriber {
     pub(crate) async fn request(server: &Server, request: Request) -> Self {
         let stream = TcpStream::connect(server.streams()).await.unwrap();
         let address = stream.local_addr().unwrap().to_string();
+        Self::over(stream, address, request).await
+    }
+
+    /// Sends `request` over a connection that is there, whose end here is `address`.
+    pub(crate) async fn over(stream: impl Stream + 'static, address: String, request: Request) -> Self {
+        let stream: Box<dyn Stream> = Box::new(stream);
         let (socket, response) = within("handshake", client_async(request, stream)).await.unwrap();
         Self { socket, response, address }
     }

@@ -16,6 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use uuid::Uuid;
 
 use crate::server::{Server, within};
+use crate::subscriber::Stream;
 
 /// What a handler answers.
 pub(crate) enum Answer {
@@ -106,7 +107,12 @@ impl Worker {
     pub(crate) async fn at(server: &Server, path: &str) -> Self {
         let stream = TcpStream::connect(server.workers()).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let request = format!("ws://{}{path}", server.workers()).into_client_request().unwrap();
+        Self::over(stream, &format!("ws://{}{path}", server.workers())).await
+    }
+
+    /// Connects to `url` over a connection that is there.
+    pub(crate) async fn over(stream: impl Stream + 'static, url: &str) -> Self {
+        let request = url.into_client_request().unwrap();
         let config = WebSocketConfig::default().max_frame_size(Some(64 << 20));
         let (socket, _) = within("handshake", client_async_with_config(request, stream, Some(config))).await.unwrap();
         let shared = Arc::<Mutex<Shared>>::default();
@@ -294,7 +300,7 @@ fn result_of(call: &Value, answer: Answer) -> Option<Value> {
 
 /// Moves frames until the socket ends; the code of the server's close frame.
 async fn run(
-    mut socket: WebSocketStream<TcpStream>,
+    mut socket: WebSocketStream<impl Stream>,
     mut to_send: mpsc::UnboundedReceiver<Message>,
     shared: Arc<Mutex<Shared>>,
     outgoing: mpsc::UnboundedSender<Message>,

@@ -1,37 +1,18 @@
 //! TLS between server and Redis, by a certificate of the test's own.
 
 use std::ffi::OsString;
-use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::with;
+use crate::certificates::certificates;
 use crate::redis_server::RedisServer;
 use crate::server::Server;
 use crate::subscriber::Subscriber;
 use crate::worker::Worker;
 
 const PASSWORD: &str = "hunter2secret";
-
-fn openssl(folder: &Path, args: &str) {
-    let made = Command::new("openssl").args(args.split(' ')).current_dir(folder).stderr(Stdio::null()).status();
-    assert!(made.expect("openssl, which `make test` installs").success(), "openssl {args}");
-}
-
-/// An authority, `ca.crt`, and a certificate of it for `localhost`.
-fn certificates() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let at = folder.path();
-    openssl(at, "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=test");
-    openssl(at, "req -newkey rsa:2048 -nodes -keyout key -out request -subj /CN=localhost");
-    fs::write(at.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-    openssl(at, "x509 -req -in request -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out crt");
-    folder
-}
 
 fn adapter(port: u16) -> Value {
     let adapter = json!({"class": "modules::stream::adapters::RedisAdapter", "config": {"connect_timeout_ms": 2_000}});
