@@ -52,7 +52,9 @@ async fn context_of_the_auth_function_reaches_join_and_leave() {
                          "context": {"userId": "u1", "roles": [1, null]}});
     assert_eq!(joins.data().await, payload);
     subscriber.close().await;
-    assert_eq!(leaves.data().await, payload);
+    let mut left = payload;
+    left["reason"] = json!("closed");
+    assert_eq!(leaves.data().await, left);
 }
 
 #[tokio::test]

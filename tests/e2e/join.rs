@@ -29,13 +29,18 @@ pub(crate) fn payload(id: &str) -> Value {
     json!({"subscription_id": id, "stream_name": "s", "group_id": "g"})
 }
 
+/// What the leave of that subscription tells.
+pub(crate) fn left(id: &str, reason: &str) -> Value {
+    json!({"subscription_id": id, "stream_name": "s", "group_id": "g", "reason": reason})
+}
+
 /// Checks that the next leave is that of a subscription made and ended now: no other was waiting.
 pub(crate) async fn no_other_leave(server: &Server, leaves: &mut Calls) {
     let mut last = Subscriber::open(server, "/").await;
     last.join("last", "s", "g").await;
     assert!(matches!(last.next_event().await["type"].as_str(), Some("sync")));
     last.leave("last").await;
-    assert_eq!(leaves.data().await, payload("last"));
+    assert_eq!(leaves.data().await, left("last", "left"));
 }
 
 #[tokio::test]
@@ -67,9 +72,13 @@ async fn path_joins_with_a_subscription_id_of_its_own() {
     assert_ne!(first["subscription_id"], other["subscription_id"]);
     assert_eq!(first["subscription_id"].as_str().unwrap().len(), 36, "{first}");
     subscriber.close().await;
-    assert_eq!(leaves.data().await, first);
+    let left = |mut joined: Value, reason: &str| {
+        joined["reason"] = json!(reason);
+        joined
+    };
+    assert_eq!(leaves.data().await, left(first, "closed"));
     drop(second);
-    assert_eq!(leaves.data().await, other);
+    assert_eq!(leaves.data().await, left(other, "lost"));
 }
 
 #[tokio::test]

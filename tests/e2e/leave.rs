@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::join::{no_other_leave, payload, start, start_with};
+use crate::join::{left, no_other_leave, payload, start, start_with};
 use crate::raw::{Raw, TEXT};
 use crate::subscriber::Subscriber;
 
@@ -17,7 +17,7 @@ async fn leave_message_fires_one_leave_with_the_joined_names() {
         subscriber.leave("1").await;
         subscriber.leave("never joined").await;
     }
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "left"));
     subscriber.close().await;
     no_other_leave(&server, &mut leaves).await;
 }
@@ -30,12 +30,12 @@ async fn close_fires_one_leave_for_each_subscription() {
     for id in ["1", "2", "3"] {
         subscriber.join(id, "s", "g").await;
         subscriber.sync().await;
-        expected.push(payload(id));
+        expected.push(left(id, "closed"));
     }
     subscriber.close().await;
-    let mut left = vec![leaves.data().await, leaves.data().await, leaves.data().await];
-    left.sort_by_key(|payload| payload["subscription_id"].to_string());
-    assert_eq!(left, expected);
+    let mut gone = vec![leaves.data().await, leaves.data().await, leaves.data().await];
+    gone.sort_by_key(|payload| payload["subscription_id"].to_string());
+    assert_eq!(gone, expected);
     no_other_leave(&server, &mut leaves).await;
 }
 
@@ -47,7 +47,7 @@ async fn dropped_connection_fires_one_leave() {
     raw.frame(TEXT, join.to_string().as_bytes()).await;
     assert_eq!(raw.json().await["event"]["type"], "sync");
     raw.end().await;
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "lost"));
     no_other_leave(&server, &mut leaves).await;
 }
 
@@ -60,7 +60,7 @@ async fn connection_closed_for_bad_frames_fires_one_leave() {
     assert_eq!(raw.json().await["event"]["type"], "sync");
     raw.frame(0xFF, b"").await;
     assert_eq!(raw.closed().await, Some(1002));
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "evicted"));
     raw.ended().await;
     no_other_leave(&server, &mut leaves).await;
 }
@@ -72,7 +72,7 @@ async fn silent_client_that_is_closed_fires_one_leave() {
     let join = json!({"type": "join", "data": {"subscriptionId": "1", "streamName": "s", "groupId": "g"}});
     raw.frame(TEXT, join.to_string().as_bytes()).await;
     // Read by nobody from now on.
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "unresponsive"));
     no_other_leave(&server, &mut leaves).await;
 }
 
@@ -84,7 +84,7 @@ async fn join_that_replaces_fires_the_leave_of_the_replaced() {
     subscriber.sync().await;
     subscriber.join("1", "s", "other").await;
     subscriber.sync().await;
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "replaced"));
     assert_eq!((joins.data().await, joins.data().await["group_id"].as_str()), (payload("1"), Some("other")));
     subscriber.close().await;
     assert_eq!(leaves.data().await["group_id"], "other");
@@ -103,7 +103,7 @@ async fn leave_while_the_join_handler_runs_fires_one_leave_after_it_admits() {
     assert!(subscriber.under_way().await.is_empty());
     assert!(leaves.is_empty());
     worker.answer(&call, json!(null));
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "left"));
     assert!(subscriber.under_way().await.is_empty(), "no sync for a subscription that has ended");
     drop(worker.serve("on_join", |_| json!(null)));
     worker.settle().await;
@@ -136,7 +136,7 @@ async fn connection_lost_while_the_join_handler_runs_fires_one_leave_after_it_ad
     let call = joins.next().await;
     subscriber.close().await;
     worker.answer(&call, json!(null));
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "closed"));
     drop(worker.serve("on_join", |_| json!(null)));
     worker.settle().await;
     no_other_leave(&server, &mut leaves).await;
@@ -161,7 +161,7 @@ async fn join_repeated_while_the_handler_runs_counts_once_each() {
     assert_eq!(subscriber.next_event().await["type"], "create");
     assert!(subscriber.under_way().await.is_empty());
     subscriber.close().await;
-    assert_eq!(leaves.data().await, payload("1"));
+    assert_eq!(leaves.data().await, left("1", "closed"));
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn leave_comes_after_its_join_and_leaves_come_in_order() {
     }
     for n in 0..50 {
         assert_eq!(joins.data().await, payload(&n.to_string()));
-        assert_eq!(leaves.data().await, payload(&n.to_string()));
+        assert_eq!(leaves.data().await, left(&n.to_string(), "left"));
     }
 }
 

@@ -49,6 +49,8 @@ struct Outbox {
     ended: bool,
     /// Whether the first frame is the rest of one that the connection has a part of.
     begun: bool,
+    /// Whether something waited when the connection ended.
+    unread: bool,
     /// Pieces of frames that the connection has taken while more waited.
     taken: u64,
     drained: Vec<Recipient<Drained>>,
@@ -65,6 +67,7 @@ impl Default for Outbox {
             waker: None,
             ended: true,
             begun: false,
+            unread: false,
             taken: 0,
             drained: Vec::new(),
             session: None,
@@ -126,6 +129,12 @@ impl OutboxRef {
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.0.borrow().taken
+    }
+
+    /// Whether the connection has ended while something waited for it.
+    #[must_use]
+    pub fn ended_unread(&self) -> bool {
+        self.0.borrow().unread
     }
 
     /// Bytes that wait.
@@ -226,6 +235,7 @@ impl Drop for OutboxBody {
     fn drop(&mut self) {
         let mut outbox = self.outbox.0.borrow_mut();
         outbox.ended = true;
+        outbox.unread = outbox.bytes > 0;
         outbox.frames.clear();
         outbox.bytes = 0;
         if let Some(session) = outbox.session.take() {

@@ -13,6 +13,9 @@ use crate::ids::SocketId;
 /// How long a socket that was closed by us may take to answer before the connection is ended.
 pub const LINGER: Duration = Duration::from_secs(2);
 
+/// A peer that has left a ping, or what was sent to it, untouched for this long when its connection breaks had not answered.
+const UNANSWERED: Duration = Duration::from_secs(5);
+
 /// A message of the peer.
 #[derive(Debug)]
 pub enum Data {
@@ -31,7 +34,10 @@ pub struct Socket {
     reader: FrameReader,
     heard: Instant,
     taken: u64,
+    /// The first ping since the peer was last heard of.
+    pinged: Option<Instant>,
     state: State,
+    closed_for: Option<CloseCode>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +60,21 @@ impl Socket {
     /// A socket whose peer may send messages of `max_message_bytes`.
     #[must_use]
     pub fn new(id: SocketId, outbox: OutboxRef, max_message_bytes: usize) -> Self {
-        Self { id, outbox, reader: FrameReader::new(Limits { max_message_bytes }), heard: Instant::now(), taken: 0, state: State::Open }
+        Self {
+            id,
+            outbox,
+            reader: FrameReader::new(Limits { max_message_bytes }),
+            heard: Instant::now(),
+            taken: 0,
+            pinged: None,
+            state: State::Open,
+            closed_for: None,
+        }
     }
 
     /// Takes bytes off the connection.
     pub fn feed(&mut self, chunk: Bytes) {
-        self.heard = Instant::now();
+        self.heard_of();
         self.reader.push(chunk);
     }
 
@@ -82,6 +97,7 @@ impl Socket {
                 Message::Close(_) if self.state == State::Closing => self.outbox.end(),
                 Message::Close(close) => {
                     self.state = State::Closing;
+                    self.closed_for = Some(CloseCode::Normal);
                     let code = close.map_or(CloseCode::Normal.code(), |close| close.code);
                     self.outbox.push_always(frame::encode_close(code, ""));
                     self.outbox.end();
@@ -107,6 +123,7 @@ impl Socket {
     pub fn close_with(&mut self, code: CloseCode, reason: &str) {
         if self.state == State::Open {
             self.state = State::Closing;
+            self.closed_for = Some(code);
             self.outbox.push_always(frame::encode_close(code.code(), reason));
         }
     }
@@ -124,11 +141,30 @@ impl Socket {
         self.state == State::Closing
     }
 
+    /// Why the socket is closing: [`CloseCode::Normal`] where the peer began it, `None` where nobody has closed it.
+    #[must_use]
+    pub fn closed_for(&self) -> Option<CloseCode> {
+        self.closed_for
+    }
+
+    /// Whether the connection, which has ended, had been one to a peer that neither answered nor read: the kernel gives up on those before
+    /// [`check`](Self::check) does where data waits for them.
+    pub fn was_unresponsive(&mut self) -> bool {
+        let silent = self.silence();
+        let unread = self.outbox.ended_unread() && silent >= UNANSWERED;
+        unread || self.pinged.is_some_and(|at| at.elapsed() >= UNANSWERED)
+    }
+
+    fn heard_of(&mut self) {
+        self.heard = Instant::now();
+        self.pinged = None;
+    }
+
     /// How long the peer has neither sent nor taken anything.
     pub fn silence(&mut self) -> Duration {
         // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting.
         if std::mem::replace(&mut self.taken, self.outbox.taken()) != self.taken {
-            self.heard = Instant::now();
+            self.heard_of();
         }
         self.heard.elapsed()
     }
@@ -142,6 +178,7 @@ impl Socket {
         if silent >= ping_interval / 2 && self.state == State::Open {
             // Where even a ping finds no room, the silence will tell.
             let _ = self.outbox.push(&frame::encode_ping(b""));
+            self.pinged.get_or_insert_with(Instant::now);
         }
         Liveness::Alive
     }

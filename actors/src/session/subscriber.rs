@@ -25,6 +25,7 @@ use crate::group::{Group, Subscribe, Unsubscribe};
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
 use crate::trigger::admission::{Admission, Admit, Membership, Verdict};
+use crate::trigger::reason::Reason;
 use crate::trigger::{Left, Triggers};
 use crate::wire::subscriber::{self as wire, Address, Request};
 
@@ -98,7 +99,7 @@ impl SubscriberSession {
                 Ok(Request::Join { subscription_id, stream, group, item }) => {
                     self.ask_to_join(&subscription_id, &stream, &group, item.as_deref(), ctx)
                 }
-                Ok(Request::Leave { subscription_id }) => self.leave(&subscription_id),
+                Ok(Request::Leave { subscription_id }) => self.leave(&subscription_id, Reason::Left),
                 Err(error) => tracing::info!(session = %self.socket.id, bytes = bytes.len(), %error, "message of a client ignored"),
             }
         }
@@ -108,6 +109,8 @@ impl SubscriberSession {
     /// A closing socket is given some time to read the close frame, then the connection ends.
     fn linger(&mut self, ctx: &mut Context<Self>) {
         if self.socket.is_closing() && !std::mem::replace(&mut self.lingers, true) {
+            // Not when the connection has ended: a client that may not be here any more gets nothing more.
+            self.end_all();
             ctx.run_later(LINGER, |session, ctx| {
                 session.socket.outbox.end();
                 ctx.stop();
@@ -136,7 +139,7 @@ impl SubscriberSession {
     }
 
     fn join(&mut self, id: &str, group: GroupKey, item: Option<Name>, ctx: &mut Context<Self>) {
-        self.leave(id);
+        self.leave(id, Reason::Replaced);
         if self.asking >= ASKING {
             self.waiting.push_back((id.into(), group, item));
             return;
@@ -194,18 +197,18 @@ impl SubscriberSession {
         }
     }
 
-    fn leave(&mut self, id: &str) {
+    fn leave(&mut self, id: &str, reason: Reason) {
         self.waiting.retain(|(waiting, _, _)| **waiting != *id);
         if let Some(subscription) = self.subscriptions.remove(id) {
-            self.end(subscription);
+            self.end(subscription, reason);
         }
     }
 
     /// The one end of every subscription: a leave, a replaced join, a lost socket and an eviction all pass here once.
-    fn end(&self, subscription: Subscription) {
+    fn end(&self, subscription: Subscription, reason: Reason) {
         match subscription.state {
             State::Joining(admission) => {
-                if !admission.abandon() {
+                if !admission.abandon(reason) {
                     return;
                 }
             }
@@ -215,7 +218,20 @@ impl SubscriberSession {
             }
         }
         if let Some(dispatcher) = self.dispatcher() {
-            dispatcher.do_send(Left(subscription.membership));
+            dispatcher.do_send(Left(subscription.membership, reason));
+        }
+    }
+
+    /// Ends what there is of subscriptions when the socket does.
+    fn end_all(&mut self) {
+        self.waiting.clear();
+        let reason = match self.socket.closed_for() {
+            Some(code) => code.into(),
+            None if self.socket.was_unresponsive() => Reason::Unresponsive,
+            None => Reason::Lost,
+        };
+        for (_, subscription) in std::mem::take(&mut self.subscriptions) {
+            self.end(subscription, reason);
         }
     }
 
@@ -266,9 +282,7 @@ impl Actor for SubscriberSession {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        for (_, subscription) in std::mem::take(&mut self.subscriptions) {
-            self.end(subscription);
-        }
+        self.end_all();
         self.local.remove(self.socket.id);
         self.socket.outbox.end();
     }

@@ -8,6 +8,7 @@ use bytes::BufMut;
 use tokio::sync::oneshot;
 
 use super::config::Filter;
+use super::reason::Reason;
 use super::table::Binding;
 use crate::functions::Registry;
 use crate::ids::{GroupKey, Name};
@@ -29,12 +30,22 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// The payload of join and leave triggers.
+    /// The payload of join triggers.
     ///
     /// `id` and `context` are left out where they are unset, although upstream sends nulls: the documented Python handlers read them with
     /// `input.get('context', {}).get('userId')`, which a null breaks, and a join handler that breaks refuses the join.
     #[must_use]
     pub fn payload(&self) -> Json {
+        self.told(None)
+    }
+
+    /// The payload of leave triggers: the same, with the reason beside it.
+    #[must_use]
+    pub fn parting(&self, reason: Reason) -> Json {
+        self.told(Some(reason))
+    }
+
+    fn told(&self, reason: Option<Reason>) -> Json {
         let mut out = vec![b'{'];
         put_field(&mut out, "subscription_id", &self.subscription_id);
         put_field(&mut out, "stream_name", self.group.stream());
@@ -47,6 +58,10 @@ impl Membership {
         if let Some(context) = self.context.as_ref().filter(|context| !context.is_null()) {
             out.put_slice(b",\"context\":");
             out.put_slice(context.as_bytes());
+        }
+        if let Some(reason) = reason {
+            out.put_slice(b",\"reason\":");
+            put_string(&mut out, reason.word());
         }
         out.put_u8(b'}');
         Json::assembled(out)
@@ -83,19 +98,23 @@ pub struct Admission(AtomicU8);
 
 const PENDING: u8 = 0;
 const ADMITTED: u8 = 1;
+/// From here on: abandoned, for the reason of that place.
 const ABANDONED: u8 = 2;
 
 impl Admission {
-    /// The triggers have admitted the client. False where it has gone: the caller fires the leave.
-    #[must_use]
-    pub fn admit(&self) -> bool {
-        self.0.compare_exchange(PENDING, ADMITTED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// The triggers have admitted the client.
+    ///
+    /// # Errors
+    /// Why it has gone; the caller fires the leave.
+    pub fn admit(&self) -> Result<(), Reason> {
+        let before = self.0.compare_exchange(PENDING, ADMITTED, Ordering::AcqRel, Ordering::Acquire);
+        before.map(drop).map_err(|state| state.checked_sub(ABANDONED).and_then(Reason::at).unwrap_or(Reason::Lost))
     }
 
     /// The client has gone. True where it had been admitted: the caller fires the leave.
     #[must_use]
-    pub fn abandon(&self) -> bool {
-        self.0.compare_exchange(PENDING, ABANDONED, Ordering::AcqRel, Ordering::Acquire) == Err(ADMITTED)
+    pub fn abandon(&self, reason: Reason) -> bool {
+        self.0.compare_exchange(PENDING, ABANDONED + reason as u8, Ordering::AcqRel, Ordering::Acquire) == Err(ADMITTED)
     }
 }
 
@@ -176,10 +195,10 @@ mod tests {
     #[test]
     fn exactly_one_side_fires_the_leave() {
         let first = Admission::default();
-        assert!(first.admit());
-        assert!(first.abandon());
+        assert_eq!(first.admit(), Ok(()));
+        assert!(first.abandon(Reason::Lost));
         let second = Admission::default();
-        assert!(!second.abandon());
-        assert!(!second.admit());
+        assert!(!second.abandon(Reason::Replaced));
+        assert_eq!(second.admit(), Err(Reason::Replaced));
     }
 }

@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod config;
 pub mod queue;
+pub mod reason;
 pub mod table;
 
 use std::collections::{HashMap, HashSet};
@@ -28,6 +29,7 @@ use crate::store::Triggered;
 use admission::{Admit, Membership, Verdict};
 use config::{Filter, Kind};
 use queue::{Queue, Step};
+use reason::Reason;
 use table::Binding;
 
 /// Batches that may wait for the dispatcher.
@@ -52,7 +54,7 @@ pub enum News {
 /// A subscription that was admitted has ended.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Left(pub Membership);
+pub struct Left(pub Membership, pub Reason);
 
 /// Something happened to workers or functions.
 #[derive(Message, Debug, Clone)]
@@ -203,13 +205,13 @@ impl Triggers {
         }
     }
 
-    fn left(&mut self, membership: &Membership, ctx: &mut Context<Self>) {
+    fn left(&mut self, membership: &Membership, reason: Reason, ctx: &mut Context<Self>) {
         let item = membership.item.as_ref().map(crate::ids::Name::as_str);
         let triggers = self.registry.triggers.read().for_session(false, &membership.group, item);
         if triggers.is_empty() {
             return;
         }
-        let payload = membership.payload();
+        let payload = membership.parting(reason);
         for (binding, filter) in triggers {
             self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload.clone(), ctx);
         }
@@ -292,8 +294,10 @@ impl Handler<Admit> for Triggers {
             let turn = turn.acquire().await;
             let verdict = admission::ask(&registry, &membership, &triggers).await;
             drop(turn);
-            if verdict == Verdict::Admitted && !admission.admit() {
-                dispatcher.do_send(Left(membership));
+            if verdict == Verdict::Admitted
+                && let Err(reason) = admission.admit()
+            {
+                dispatcher.do_send(Left(membership, reason));
             }
             // A session that has gone does not wait for it any more.
             let _ = reply.send(verdict);
@@ -304,8 +308,8 @@ impl Handler<Admit> for Triggers {
 impl Handler<Left> for Triggers {
     type Result = ();
 
-    fn handle(&mut self, Left(membership): Left, ctx: &mut Self::Context) {
-        self.left(&membership, ctx);
+    fn handle(&mut self, Left(membership, reason): Left, ctx: &mut Self::Context) {
+        self.left(&membership, reason, ctx);
     }
 }
 
