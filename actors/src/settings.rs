@@ -62,6 +62,8 @@ pub struct StreamSettings {
     pub join_failure: JoinFailure,
     /// How long each join handler and each condition may take.
     pub join_timeout: Duration,
+    /// How long the leave of a client that is known by its context waits for it to come back; zero is not at all.
+    pub leave_grace: Duration,
     /// Largest message that a client may send.
     pub max_message_bytes: usize,
     /// Subscriptions of one socket.
@@ -98,6 +100,7 @@ impl Default for StreamSettings {
             auth_refusal: AuthRefusal::Close,
             join_failure: JoinFailure::Refuse,
             join_timeout: Duration::from_secs(10),
+            leave_grace: Duration::ZERO,
             max_message_bytes: 1 << 20,
             max_subscriptions: 1_000,
             max_name_bytes: 512,

@@ -37,6 +37,8 @@ pub(super) enum Slot<'a> {
     Tls(&'a mut Option<TlsFiles>),
     /// A whole number of milliseconds up to a day.
     Millis(&'a mut Duration),
+    /// A whole number of milliseconds up to a minute, 0 included.
+    Grace(&'a mut Duration),
     /// A whole number of things, or of bytes.
     Number(&'a mut usize, RangeInclusive<usize>),
     /// Bytes of a disk.
@@ -79,6 +81,7 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("auth_refusal", |s| Slot::Choice(&mut s.settings.auth_refusal)),
     key("join_failure", |s| Slot::Choice(&mut s.settings.join_failure)),
     key("join_timeout_ms", |s| Slot::Millis(&mut s.settings.join_timeout)),
+    key("leave_grace_ms", |s| Slot::Grace(&mut s.settings.leave_grace)),
     key("adapter", |s| Slot::Adapter(&mut s.adapter)),
     key("max_message_bytes", |s| bytes(&mut s.settings.max_message_bytes)),
     key("max_subscriptions", |s| count(&mut s.settings.max_subscriptions)),
@@ -162,6 +165,7 @@ fn count(field: &mut usize) -> Slot<'_> {
 
 const CACHE_BYTES: RangeInclusive<usize> = 1 << 20..=1 << 40;
 const BYTES: RangeInclusive<u64> = 0..=1 << 50;
+const GRACE_MILLIS: RangeInclusive<u64> = 0..=60 * 1000;
 const MILLIS: RangeInclusive<u64> = 1..=24 * 60 * 60 * 1000;
 
 impl Slot<'_> {
@@ -189,6 +193,10 @@ impl Slot<'_> {
             (Self::Origins(field), Scalar::Text(text)) => field.get_or_insert_default().add(text).is_ok(),
             (Self::Millis(field), Scalar::Int(int)) => {
                 let ms = u64::try_from(*int).ok().filter(|ms| MILLIS.contains(ms));
+                ms.map(|ms| *field = Duration::from_millis(ms)).is_some()
+            }
+            (Self::Grace(field), Scalar::Int(int)) => {
+                let ms = u64::try_from(*int).ok().filter(|ms| GRACE_MILLIS.contains(ms));
                 ms.map(|ms| *field = Duration::from_millis(ms)).is_some()
             }
             (Self::Number(field, range), Scalar::Int(int)) => {
@@ -224,6 +232,7 @@ impl Slot<'_> {
             }
             Self::Tls(_) => "the files `cert` and `key`, as in `tls: { cert: server.crt, key: server.key }`".to_owned(),
             Self::Millis(_) => format!("a whole number of milliseconds from {} to {}", MILLIS.start(), MILLIS.end()),
+            Self::Grace(_) => format!("a whole number of milliseconds from {} to {}", GRACE_MILLIS.start(), GRACE_MILLIS.end()),
             Self::Number(_, range) => {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
@@ -242,7 +251,7 @@ impl Slot<'_> {
             Self::Port(field) => Some(field.to_string()),
             Self::Host(field) => Some((*field).clone()),
             Self::Text(field) => (*field).clone(),
-            Self::Millis(field) => Some(field.as_millis().to_string()),
+            Self::Millis(field) | Self::Grace(field) => Some(field.as_millis().to_string()),
             Self::Number(field, _) => Some(field.to_string()),
             Self::Bytes(field) => Some(field.to_string()),
             Self::Choice(field) => Some(field.name().to_owned()),

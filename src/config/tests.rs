@@ -93,7 +93,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
     let config = loaded(&stream(
         "port: 0, host: localhost, tls: { cert: c.pem, key: k.pem }, allowed_origins: ['https://a', 'https://*.b'], auth_function: a, auth_timeout_ms: 1, auth_refusal: http, join_failure: allow, join_timeout_ms: 2, \
          max_message_bytes: 1024, max_subscriptions: 3, max_name_bytes: 4, max_value_bytes: 1025, outbox_bytes: 1026, \
-         ping_interval_ms: 5, idle_timeout_ms: 6, max_connections: 7",
+         leave_grace_ms: 8, ping_interval_ms: 5, idle_timeout_ms: 6, max_connections: 7",
     ));
     let expected = StreamConfig {
         host: "localhost".to_owned(),
@@ -108,6 +108,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
             auth_refusal: AuthRefusal::Http,
             join_failure: JoinFailure::Allow,
             join_timeout: Duration::from_millis(2),
+            leave_grace: Duration::from_millis(8),
             max_message_bytes: 1024,
             max_subscriptions: 3,
             max_name_bytes: 4,

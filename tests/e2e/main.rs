@@ -29,6 +29,7 @@ mod guards;
 mod handshake;
 mod join;
 mod leave;
+mod leave_grace;
 mod leave_reasons;
 mod names;
 mod nodes;

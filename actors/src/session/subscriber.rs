@@ -144,10 +144,12 @@ impl SubscriberSession {
             self.waiting.push_back((id.into(), group, item));
             return;
         }
-        let membership = Membership { subscription_id: id.into(), group, item, context: self.context.clone() };
+        let membership = Membership { subscription_id: id.into(), known_as: None, group, item, context: self.context.clone() };
         let item = membership.item.as_ref().map(Name::as_str);
         let triggers = self.local.registry.triggers.read().for_session(true, &membership.group, item);
-        let Some(dispatcher) = self.dispatcher().filter(|_| !triggers.is_empty()) else {
+        // A leave of this client may be held back, which only the dispatcher knows.
+        let returns = !self.local.registry.settings.stream.leave_grace.is_zero() && membership.context.is_some();
+        let Some(dispatcher) = self.dispatcher().filter(|_| returns || !triggers.is_empty()) else {
             return self.admit(membership);
         };
         let admission = Arc::new(Admission::default());
@@ -168,7 +170,8 @@ impl SubscriberSession {
             if !session.subscriptions.get(&id).is_some_and(current) {
                 return;
             }
-            let Some(Subscription { membership, .. }) = session.subscriptions.remove(&id) else { return };
+            let Some(Subscription { mut membership, .. }) = session.subscriptions.remove(&id) else { return };
+            membership.known_as = asked.known_as.get().cloned();
             match verdict {
                 Ok(Verdict::Admitted) => session.admit(membership),
                 Ok(Verdict::Refused) | Err(_) => session.refuse(&membership),
@@ -205,12 +208,13 @@ impl SubscriberSession {
     }
 
     /// The one end of every subscription: a leave, a replaced join, a lost socket and an eviction all pass here once.
-    fn end(&self, subscription: Subscription, reason: Reason) {
+    fn end(&self, mut subscription: Subscription, reason: Reason) {
         match subscription.state {
             State::Joining(admission) => {
                 if !admission.abandon(reason) {
                     return;
                 }
+                subscription.membership.known_as = admission.known_as.get().cloned();
             }
             State::Joined(group) => {
                 group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: subscription.membership.subscription_id.clone() });

@@ -1,6 +1,6 @@
 //! May a client join? What the `stream:join` triggers are asked, and who owes the `stream:leave` if the client does not wait.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use actix::Message;
@@ -21,6 +21,8 @@ use crate::wire::{put_field, put_string};
 pub struct Membership {
     /// The client's name for the subscription.
     pub subscription_id: Box<str>,
+    /// What join handlers know it by, where they were told of the one whose place it took within the grace.
+    pub known_as: Option<Box<str>>,
     /// The group.
     pub group: GroupKey,
     /// The item, if only one is subscribed to.
@@ -47,7 +49,7 @@ impl Membership {
 
     fn told(&self, reason: Option<Reason>) -> Json {
         let mut out = vec![b'{'];
-        put_field(&mut out, "subscription_id", &self.subscription_id);
+        put_field(&mut out, "subscription_id", self.known_as.as_ref().unwrap_or(&self.subscription_id));
         put_field(&mut out, "stream_name", self.group.stream());
         out.put_slice(b"\"group_id\":");
         put_string(&mut out, self.group.group());
@@ -94,7 +96,11 @@ pub enum Verdict {
 /// Between asking and knowing, a client may leave. Its join handlers have run then, so exactly one side must fire the leave: the one
 /// that comes second.
 #[derive(Debug, Default)]
-pub struct Admission(AtomicU8);
+pub struct Admission {
+    state: AtomicU8,
+    /// See [`Membership::known_as`]; set before it is admitted.
+    pub known_as: OnceLock<Box<str>>,
+}
 
 const PENDING: u8 = 0;
 const ADMITTED: u8 = 1;
@@ -107,14 +113,14 @@ impl Admission {
     /// # Errors
     /// Why it has gone; the caller fires the leave.
     pub fn admit(&self) -> Result<(), Reason> {
-        let before = self.0.compare_exchange(PENDING, ADMITTED, Ordering::AcqRel, Ordering::Acquire);
+        let before = self.state.compare_exchange(PENDING, ADMITTED, Ordering::AcqRel, Ordering::Acquire);
         before.map(drop).map_err(|state| state.checked_sub(ABANDONED).and_then(Reason::at).unwrap_or(Reason::Lost))
     }
 
     /// The client has gone. True where it had been admitted: the caller fires the leave.
     #[must_use]
     pub fn abandon(&self, reason: Reason) -> bool {
-        self.0.compare_exchange(PENDING, ABANDONED + reason as u8, Ordering::AcqRel, Ordering::Acquire) == Err(ADMITTED)
+        self.state.compare_exchange(PENDING, ABANDONED + reason as u8, Ordering::AcqRel, Ordering::Acquire) == Err(ADMITTED)
     }
 }
 
@@ -165,12 +171,12 @@ mod tests {
     #[test]
     fn payload_leaves_out_what_is_unset() {
         for context in [None, Some(Json::NULL)] {
-            let membership = Membership { subscription_id: "s\"1".into(), group: GroupKey::new("a", "b"), item: None, context };
+            let membership = Membership { subscription_id: "s\"1".into(), known_as: None, group: GroupKey::new("a", "b"), item: None, context };
             let expected = json!({"subscription_id": "s\"1", "stream_name": "a", "group_id": "b"});
             assert_eq!(membership.payload().to_value().unwrap(), expected);
         }
         let context = Some(Json::assembled("{\"userId\":1}"));
-        let membership = Membership { subscription_id: "s".into(), group: GroupKey::new("a", "b"), item: Some("i".into()), context };
+        let membership = Membership { subscription_id: "s".into(), known_as: None, group: GroupKey::new("a", "b"), item: Some("i".into()), context };
         let expected = json!({"subscription_id": "s", "stream_name": "a", "group_id": "b", "id": "i", "context": {"userId": 1}});
         assert_eq!(membership.payload().to_value().unwrap(), expected);
     }

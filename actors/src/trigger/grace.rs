@@ -69,9 +69,10 @@ impl Grace {
     /// The next leave whose time has come, in order.
     pub fn due(&mut self, now: Instant) -> Option<(Membership, Reason)> {
         let first = self.held.first_entry().filter(|first| first.get().until <= now)?;
-        let (ticket, held) = first.remove_entry();
+        let held = first.remove();
         if let Some(tickets) = self.tickets.get_mut(&held.who) {
-            tickets.retain(|other| *other != ticket);
+            // The oldest of all is the oldest of its own.
+            tickets.pop_front();
             if tickets.is_empty() {
                 self.tickets.remove(&held.who);
             }

@@ -1,20 +1,22 @@
 //! The trigger dispatcher: calls workers when something happens.
 //!
-//! - *Owns* one queue per trigger that has something to tell.
+//! - *Owns* one queue per trigger that has something to tell, and the leaves that are held back.
 //! - *Receives* [`News`] from the store, [`Admit`] and [`Left`] from sessions, [`Notice`] from workers' sessions.
 //! - *Sends* calls to workers by way of the registry, verdicts to sessions.
 //! - *Bounded by* [`MAILBOX`] batches from the store, and per trigger by [`queue::WINDOW`] calls under way and [`queue::WAITING`] events;
-//!   what comes on top is dropped, counted and logged. Leaves are never dropped: there are no more of them than subscriptions.
+//!   what comes on top is dropped, counted and logged. Leaves are never dropped: there are no more of them than subscriptions; and
+//!   [`grace::HELD`] of them are held back.
 
 pub mod admission;
 pub mod config;
+pub mod grace;
 pub mod queue;
 pub mod reason;
 pub mod table;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use serde_json::json;
@@ -28,6 +30,7 @@ use crate::json::Json;
 use crate::store::Triggered;
 use admission::{Admit, Membership, Verdict};
 use config::{Filter, Kind};
+use grace::Grace;
 use queue::{Queue, Step};
 use reason::Reason;
 use table::Binding;
@@ -108,6 +111,9 @@ pub struct Triggers {
     gathering: bool,
     /// How many joins may be asked about at a time.
     admissions: Arc<Semaphore>,
+    grace: Grace,
+    /// Whether a timer runs for the next leave that is held back.
+    waking: bool,
     _sentinel: Sentinel,
 }
 
@@ -117,6 +123,7 @@ impl Triggers {
     pub fn new(registry: Arc<Registry>, sentinel: Sentinel) -> Self {
         // Half of what a worker takes, so that joins alone never fill it.
         let admissions = Arc::new(Semaphore::new((registry.settings.worker.max_invocations / 2).clamp(1, ADMISSIONS)));
+        let grace = Grace::new(registry.settings.stream.leave_grace, grace::HELD);
         Self {
             registry,
             streams: HashMap::new(),
@@ -124,6 +131,8 @@ impl Triggers {
             functions: HashSet::new(),
             gathering: false,
             admissions,
+            grace,
+            waking: false,
             _sentinel: sentinel,
         }
     }
@@ -203,6 +212,27 @@ impl Triggers {
         for binding in bindings {
             self.offer(&binding, None, payload.clone(), ctx);
         }
+    }
+
+    /// A subscription has ended; perhaps its client is about to come back.
+    fn part(&mut self, membership: Membership, reason: Reason, ctx: &mut Context<Self>) {
+        if let Some((membership, reason)) = self.grace.hold(membership, reason, Instant::now()) {
+            self.left(&membership, reason, ctx);
+        }
+        self.wait(ctx);
+    }
+
+    /// One timer for all leaves that are held back, and none where there are none.
+    fn wait(&mut self, ctx: &mut Context<Self>) {
+        let Some(next) = self.grace.next().filter(|_| !self.waking) else { return };
+        self.waking = true;
+        ctx.run_later(next.saturating_duration_since(Instant::now()), |triggers, ctx| {
+            triggers.waking = false;
+            while let Some((membership, reason)) = triggers.grace.due(Instant::now()) {
+                triggers.left(&membership, reason, ctx);
+            }
+            triggers.wait(ctx);
+        });
     }
 
     fn left(&mut self, membership: &Membership, reason: Reason, ctx: &mut Context<Self>) {
@@ -287,7 +317,18 @@ impl Handler<Ended> for Triggers {
 impl Handler<Admit> for Triggers {
     type Result = ();
 
-    fn handle(&mut self, Admit { membership, triggers, admission, reply }: Admit, ctx: &mut Self::Context) {
+    fn handle(&mut self, Admit { mut membership, triggers, admission, reply }: Admit, ctx: &mut Self::Context) {
+        if let Some(before) = self.grace.rejoin(&membership) {
+            // Handlers go on with the subscription that they know, and are told when it ends under the name that they know.
+            let known_as = before.known_as.unwrap_or(before.subscription_id);
+            drop(admission.known_as.set(known_as.clone()));
+            if let Err(reason) = admission.admit() {
+                membership.known_as = Some(known_as);
+                self.part(membership, reason, ctx);
+            }
+            let _ = reply.send(Verdict::Admitted);
+            return;
+        }
         let (registry, turn, dispatcher) = (self.registry.clone(), self.admissions.clone(), ctx.address());
         actix::spawn(async move {
             // A wave of clients waits its turn here, in order, and is not refused because a worker is busy with the others.
@@ -309,7 +350,7 @@ impl Handler<Left> for Triggers {
     type Result = ();
 
     fn handle(&mut self, Left(membership, reason): Left, ctx: &mut Self::Context) {
-        self.left(&membership, reason, ctx);
+        self.part(membership, reason, ctx);
     }
 }
 
