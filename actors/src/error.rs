@@ -113,6 +113,10 @@ pub enum CloseCode {
     Restart,
     /// The client takes less than it is sent, and its stream has it closed for that.
     TooSlow,
+    /// What the auth function granted is over.
+    Expired,
+    /// A worker called `stream::disconnect`; the reason is the worker's, if it gave one.
+    Disconnected,
 }
 
 impl CloseCode {
@@ -141,6 +145,8 @@ pub const CLOSE_CODES: &[(CloseCode, u16, &str)] = &[
     (CloseCode::AuthUnavailable, 4503, "the auth function is not available"),
     (CloseCode::Restart, 1012, "the server stops"),
     (CloseCode::TooSlow, 4409, "too slow: less is read than there is to tell"),
+    (CloseCode::Expired, 4410, "authorization expired"),
+    (CloseCode::Disconnected, 4403, "disconnected by a worker"),
 ];
 
 /// What a call ends with: a value, no value at all, or an error.

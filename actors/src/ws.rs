@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::auth::{AuthInput, authorize};
+use crate::auth::{AuthInput, Grant, authorize};
 use crate::clock;
 use crate::error::CloseCode;
 use crate::functions::{Registry, Worker};
@@ -112,17 +112,18 @@ async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: Htt
                 .body("too many connections from your address; close some, or try again later\n");
         }
     };
-    let (context, refused) = match authorize(&local.registry, &auth_input(&request)).await {
-        Ok(context) => (context, None),
+    let input = auth_input(&request);
+    let (grant, refused) = match authorize(&local.registry, &input).await {
+        Ok(grant) => (grant, None),
         Err(code) if settings.auth_refusal == AuthRefusal::Http => {
             return match code {
                 CloseCode::Unauthorized => HttpResponse::Unauthorized().body("unauthorized\n"),
                 _ => HttpResponse::ServiceUnavailable().body("the auth function is not available\n"),
             };
         }
-        Err(code) => (None, Some(code)),
+        Err(code) => (Grant::default(), Some(code)),
     };
-    let entrance = Entrance { context, subscribe, refused };
+    let entrance = Entrance { grant, input, subscribe, refused };
     let limits = (settings.max_message_bytes, settings.outbox_bytes);
     response.streaming(start(payload, limits, Some(permit), move |socket, _| SubscriberSession::new(socket, local, entrance)))
 }

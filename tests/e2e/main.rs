@@ -38,6 +38,7 @@ mod overrides;
 mod owners;
 mod peers;
 mod power_loss;
+mod refresh;
 mod restart;
 mod sdk;
 mod slow;

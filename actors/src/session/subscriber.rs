@@ -8,15 +8,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Chunk;
 use super::outbox::Shut;
 use super::socket::{Data, LINGER, Liveness, Socket};
+use crate::auth::{AuthInput, Grant, authorize};
+use crate::clock::{self, Millis};
 use crate::error::CloseCode;
 use crate::frame::Encoded;
 use crate::group::local::Local;
@@ -32,11 +34,19 @@ use crate::wire::subscriber::{self as wire, Address, Request};
 /// Joins of one socket whose triggers are asked at a time; the others of that socket wait.
 const ASKING: usize = 32;
 
+/// How soon after a refresh the next one is looked at.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest wait for the end of an authorisation before the clock is looked at again.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// Who the client is, and what its address asked for.
 #[derive(Debug)]
 pub struct Entrance {
-    /// What the auth function answered; `None` where there is none.
-    pub context: Option<Json>,
+    /// What the auth function granted.
+    pub grant: Grant,
+    /// What it was told.
+    pub input: AuthInput,
     /// The group, and the item, that the URL names.
     pub subscribe: Option<(GroupKey, Option<Name>)>,
     /// Why the client may not enter; it is told and closed.
@@ -55,11 +65,24 @@ enum State {
     Joined(Addr<Group>),
 }
 
+/// An authorisation that ends.
+struct Authorisation {
+    /// What the auth function was told, for it to be asked again.
+    input: Box<AuthInput>,
+    /// When it is over; `None` where a refresh has granted one without an end.
+    expires_at: Option<Millis>,
+    timer: Option<SpawnHandle>,
+    /// Whether the function is being asked again.
+    refreshing: bool,
+    refreshed: Option<Instant>,
+}
+
 /// See the [module](self).
 pub struct SubscriberSession {
     socket: Socket,
     local: Rc<Local>,
     context: Option<Json>,
+    authorisation: Option<Authorisation>,
     subscribe: Option<(GroupKey, Option<Name>)>,
     refused: Option<CloseCode>,
     lingers: bool,
@@ -74,11 +97,20 @@ impl SubscriberSession {
     /// A session for an accepted socket.
     #[must_use]
     pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
-        let Entrance { context, subscribe, refused } = entrance;
+        let Entrance { grant: Grant { context, expires_at }, input, subscribe, refused } = entrance;
+        // Kept only where it will be needed; there are many sockets.
+        let authorisation = expires_at.map(|_| Authorisation {
+            input: Box::new(input),
+            expires_at,
+            timer: None,
+            refreshing: false,
+            refreshed: None,
+        });
         Self {
             socket,
             local,
             context,
+            authorisation,
             subscribe,
             refused,
             lingers: false,
@@ -99,6 +131,7 @@ impl SubscriberSession {
                 Ok(Request::Join { subscription_id, stream, group, item }) => {
                     self.ask_to_join(&subscription_id, &stream, &group, item.as_deref(), ctx)
                 }
+                Ok(Request::Refresh { token }) => self.refresh(&token, ctx),
                 Ok(Request::Leave { subscription_id }) => self.leave(&subscription_id, Reason::Left),
                 Err(error) => tracing::info!(session = %self.socket.id, bytes = bytes.len(), %error, "message of a client ignored"),
             }
@@ -186,6 +219,69 @@ impl SubscriberSession {
         group.do_send(Subscribe { socket: self.socket.id, subscription_id: id.clone(), scope });
         tracing::debug!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "joined");
         self.subscriptions.insert(id, Subscription { membership, state: State::Joined(group) });
+    }
+
+    /// Has the authorisation end in time: one timer, and none where it has no end.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        let Some(authorisation) = &mut self.authorisation else { return };
+        if let Some(timer) = authorisation.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(expires_at) = authorisation.expires_at else { return };
+        let rest = Duration::from_millis(expires_at.saturating_sub(clock::wall()));
+        // Looked at again after a while, because the wall clock may be set.
+        authorisation.timer = Some(ctx.run_later(rest.min(LOOK), |session, ctx| session.expire(ctx)));
+    }
+
+    fn expire(&mut self, ctx: &mut Context<Self>) {
+        let Some(authorisation) = &self.authorisation else { return };
+        match authorisation.expires_at {
+            Some(at) if at <= clock::wall() => {
+                // A refresh under way decides; `auth_timeout` bounds it.
+                if !authorisation.refreshing {
+                    tracing::info!(session = %self.socket.id, "authorisation expired; closing");
+                    self.close(CloseCode::Expired, ctx);
+                }
+            }
+            _ => self.watch(ctx),
+        }
+    }
+
+    fn refresh(&mut self, token: &str, ctx: &mut Context<Self>) {
+        let Some(authorisation) = &mut self.authorisation else {
+            tracing::debug!(session = %self.socket.id, "refresh of an authorisation without an end ignored");
+            return;
+        };
+        let soon = authorisation.refreshed.is_some_and(|at| at.elapsed() < REFRESH_INTERVAL);
+        if authorisation.refreshing || soon {
+            tracing::info!(session = %self.socket.id, "refresh ignored; one is under way, or was less than a second ago");
+            return;
+        }
+        authorisation.refreshing = true;
+        authorisation.refreshed = Some(Instant::now());
+        let (registry, input) = (self.local.registry.clone(), authorisation.input.with_token(token));
+        let asked = async move { authorize(&registry, &input).await };
+        ctx.spawn(asked.into_actor(self).map(|granted, session, ctx| session.refreshed(granted, ctx)));
+    }
+
+    fn refreshed(&mut self, granted: Result<Grant, CloseCode>, ctx: &mut Context<Self>) {
+        let Some(authorisation) = self.authorisation.as_mut().filter(|_| !self.socket.is_closing()) else { return };
+        authorisation.refreshing = false;
+        match granted {
+            Ok(Grant { context, expires_at }) => {
+                authorisation.expires_at = expires_at;
+                for subscription in self.subscriptions.values_mut() {
+                    subscription.membership.context.clone_from(&context);
+                }
+                self.context = context;
+                self.watch(ctx);
+            }
+            Err(code) => {
+                tracing::info!(session = %self.socket.id, code = code.code(), "refresh refused");
+                self.tell(&Address::new(&GroupKey::new("", "")).unauthorized(None));
+                self.expire(ctx);
+            }
+        }
     }
 
     fn refuse(&self, membership: &Membership) {
@@ -280,6 +376,7 @@ impl Actor for SubscriberSession {
             ctx.run_later(pause, move |session, ctx| session.close(code, ctx));
             return;
         }
+        self.watch(ctx);
         if let Some((group, item)) = self.subscribe.take() {
             self.join(&Uuid::new_v4().to_string(), group, item, ctx);
         }

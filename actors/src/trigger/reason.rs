@@ -57,6 +57,8 @@ impl From<CloseCode> for Reason {
         match code {
             CloseCode::Normal => Self::Closed,
             CloseCode::Unresponsive => Self::Unresponsive,
+            CloseCode::Expired => Self::Expired,
+            CloseCode::Disconnected => Self::Disconnected,
             _ => Self::Evicted,
         }
     }

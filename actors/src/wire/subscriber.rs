@@ -1,4 +1,4 @@
-//! The stream socket: `join` and `leave` from clients, envelopes to them (protocol.md C.2, C.3).
+//! The stream socket: `join`, `leave` and `refresh` from clients, envelopes to them (protocol.md C.2, C.3).
 
 use std::borrow::Cow;
 
@@ -32,6 +32,11 @@ pub enum Request {
         /// The name that the join gave.
         subscription_id: String,
     },
+    /// Renew what the auth function has granted.
+    Refresh {
+        /// What the client shows for it.
+        token: String,
+    },
 }
 
 /// Parses one message of a client.
@@ -57,6 +62,14 @@ pub fn parse(text: &[u8]) -> Result<Request, serde_json::Error> {
         id: Option<String>,
     }
     let Envelope { kind, data } = object(text)?;
+    if kind == "refresh" {
+        #[derive(Deserialize)]
+        struct Refresh {
+            token: String,
+        }
+        let Refresh { token } = object(data.get().as_bytes())?;
+        return Ok(Request::Refresh { token });
+    }
     let data: Data = object(data.get().as_bytes())?;
     let missing = |key| serde::de::Error::custom(format!("missing field `{key}`"));
     match &*kind {
@@ -67,7 +80,7 @@ pub fn parse(text: &[u8]) -> Result<Request, serde_json::Error> {
             item: data.id.filter(|id| !id.is_empty()),
         }),
         "leave" => Ok(Request::Leave { subscription_id: data.subscription_id }),
-        other => Err(serde::de::Error::custom(format!("unknown type `{other}`; expected `join` or `leave`"))),
+        other => Err(serde::de::Error::custom(format!("unknown type `{other}`; expected `join`, `leave` or `refresh`"))),
     }
 }
 
