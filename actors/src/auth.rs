@@ -53,7 +53,9 @@ pub async fn authorize(registry: &Registry, input: &AuthInput) -> Result<Grant, 
     let Some(function) = &settings.auth_function else { return Ok(Grant::default()) };
     let input = Json::of(input).unwrap_or(Json::NULL);
     match registry.call(function, input, settings.auth_timeout).await {
-        Ok(output) => read(&output.into_json(), clock::wall()).inspect_err(|code| tracing::info!(function, code = code.code(), "client refused")),
+        Ok(output) => {
+            read(&output.into_json(), clock::wall()).inspect_err(|code| tracing::info!(function, code = code.code(), "client refused"))
+        }
         Err(error) => {
             tracing::warn!(function, code = %error.code, %error, "the auth function failed; nobody gets in");
             Err(CloseCode::AuthUnavailable)

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::store::Store;
 #[cfg(feature = "redis")]
 use crate::store::relay::Relay;
-use crate::trigger::{IsIdle, Triggers};
+use crate::trigger::{Finish, Triggers};
 
 /// How long a start waits for the other nodes to say what they serve.
 #[cfg(feature = "redis")]
@@ -132,7 +132,7 @@ impl System {
 
     async fn is_told(&self) -> bool {
         match self.registry.dispatcher() {
-            Some(dispatcher) => dispatcher.send(IsIdle).await.unwrap_or(true),
+            Some(dispatcher) => dispatcher.send(Finish).await.unwrap_or(true),
             None => true,
         }
     }

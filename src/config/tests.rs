@@ -8,12 +8,13 @@ mod guards;
 mod hostile;
 mod refusal;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
 use weir_actors::adapter::file::Fsync;
 use weir_actors::origin::Origins;
-use weir_actors::settings::{AuthRefusal, JoinFailure};
+use weir_actors::settings::{AuthRefusal, JoinFailure, Overflow};
 use weir_actors::token::Token;
 
 /// Loads `text` with the variables `env`.
@@ -93,7 +94,8 @@ fn every_key_of_the_stream_module_reaches_its_field() {
     let config = loaded(&stream(
         "port: 0, host: localhost, tls: { cert: c.pem, key: k.pem }, allowed_origins: ['https://a', 'https://*.b'], auth_function: a, auth_timeout_ms: 1, auth_refusal: http, join_failure: allow, join_timeout_ms: 2, \
          max_message_bytes: 1024, max_subscriptions: 3, max_name_bytes: 4, max_value_bytes: 1025, outbox_bytes: 1026, \
-         leave_grace_ms: 8, ping_interval_ms: 5, idle_timeout_ms: 6, max_connections: 7",
+         leave_grace_ms: 8, ping_interval_ms: 5, idle_timeout_ms: 6, max_connections: 7, \
+         max_connections_per_address: 8, drain_ms: 9, overflow: close, overflow_by_stream: { a: resync }",
     ));
     let expected = StreamConfig {
         host: "localhost".to_owned(),
@@ -101,6 +103,10 @@ fn every_key_of_the_stream_module_reaches_its_field() {
         tls: Some(TlsFiles { cert: "c.pem".into(), key: "k.pem".into() }),
         adapter: AdapterConfig::default(),
         settings: StreamSettings {
+            overflow: Overflow::Close,
+            overflow_by_stream: BTreeMap::from([("a".into(), Overflow::Resync)]),
+            max_connections_per_address: 8,
+            drain: Duration::from_millis(9),
             allowed_origins: Some(origins(&["https://a", "https://*.b"])),
             auth_function: Some("a".to_owned()),
             adapter_functions: None,

@@ -26,7 +26,7 @@ async fn clients_are_closed_one_after_the_other_and_told_when_to_come_back() {
     let mut closed = Vec::new();
     let mut pauses = Vec::new();
     let ends = clients.into_iter().map(|mut client| async move {
-        let (code, reason) = client.closed_with().await;
+        let (code, reason) = client.closed_saying().await;
         (code, reason, began.elapsed())
     });
     for (code, reason, at) in futures_util::future::join_all(ends).await {
@@ -53,7 +53,7 @@ async fn nobody_else_gets_in_and_calls_under_way_are_answered() {
     let rest = async {
         let held = calls.next().await;
         server.signal("TERM");
-        let (code, _) = client.closed_with().await;
+        let (code, _) = client.closed_saying().await;
         assert_eq!(code, 1012);
         until("refusal of new connections", async || tokio::net::TcpStream::connect(server.streams()).await.is_err()).await;
         assert!(tokio::net::TcpStream::connect(server.workers()).await.is_err());
@@ -81,7 +81,9 @@ async fn every_leave_is_told_before_the_end() {
     server.signal("TERM");
     let mut groups = Vec::new();
     for _ in 0..30 {
-        groups.push(left.data().await["group_id"].as_str().unwrap().to_owned());
+        let data = left.data().await;
+        assert_eq!(data["reason"], "draining", "{data}");
+        groups.push(data["group_id"].as_str().unwrap().to_owned());
     }
     groups.sort_unstable();
     groups.dedup();

@@ -22,6 +22,7 @@ mod bad_input;
 mod calls;
 mod conformance;
 mod crash;
+mod disconnect;
 mod drain;
 mod full_disk;
 mod functions;

@@ -152,11 +152,11 @@ impl Subscriber {
 
     /// The code with which the server closes; nothing else may come before.
     pub(crate) async fn closed(&mut self) -> u16 {
-        self.closed_with().await.0
+        self.closed_saying().await.0
     }
 
     /// The same with the reason.
-    pub(crate) async fn closed_with(&mut self) -> (u16, String) {
+    pub(crate) async fn closed_saying(&mut self) -> (u16, String) {
         loop {
             match self.message().await {
                 Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),

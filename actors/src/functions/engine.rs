@@ -102,7 +102,7 @@ fn log(level: &str, caller: Option<&Arc<Worker>>, message: &str) {
 #[must_use]
 pub fn functions(registry: &Registry, internal: bool) -> Vec<Value> {
     let mut rows: Vec<(String, Value)> = registry.functions.read().iter().map(|(id, entry)| (id.to_owned(), function(id, entry))).collect();
-    rows.extend(input::FUNCTIONS.iter().map(|id| ((*id).to_owned(), own(id, "built in"))));
+    rows.extend(input::FUNCTIONS.iter().chain([&super::disconnect::ID]).map(|id| ((*id).to_owned(), own(id, "built in"))));
     if internal {
         rows.extend(INTERNAL.iter().map(|(id, text)| ((*id).to_owned(), own(id, text))));
     }

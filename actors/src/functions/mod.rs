@@ -4,6 +4,7 @@
 //! also from the store's thread, and a call then takes one hop to the worker that serves it instead of two. The invocations in flight
 //! and their time-outs belong to that worker's session, which is an actor and ends them when it ends. No lock is held while anything waits.
 
+pub mod disconnect;
 pub mod engine;
 pub mod table;
 
@@ -193,6 +194,8 @@ pub struct Registry {
     pub triggers: RwLock<TriggerTable<Arc<Worker>>>,
     /// Connected workers by id.
     pub workers: RwLock<HashMap<String, Arc<Worker>>>,
+    /// The subscribers of each arbiter that has had some.
+    pub subscribers: RwLock<Vec<Recipient<disconnect::Disconnect>>>,
     /// Whether the actors can do their work.
     pub health: Health,
     /// What is counted by stream.
@@ -213,7 +216,7 @@ struct Actors {
 /// The functions that Weir serves itself begin with one of these and cannot be registered, stream overrides apart.
 #[must_use]
 pub fn is_reserved(id: &str) -> bool {
-    (id.starts_with("stream::") && input::FUNCTIONS.contains(&id)) || id.starts_with("engine::")
+    (id.starts_with("stream::") && (input::FUNCTIONS.contains(&id) || id == disconnect::ID)) || id.starts_with("engine::")
 }
 
 impl Registry {
@@ -225,6 +228,7 @@ impl Registry {
             functions: RwLock::default(),
             triggers: RwLock::default(),
             workers: RwLock::default(),
+            subscribers: RwLock::default(),
             health: Health::default(),
             counts: Counts::default(),
             sockets: RwLock::default(),
@@ -387,6 +391,8 @@ impl Registry {
         let reply = ReplyTo::Once(sender);
         if function_id.starts_with("engine::") {
             engine::call(self, function_id, None, &data, reply);
+        } else if function_id == disconnect::ID {
+            disconnect::call(self, &data, reply);
         } else if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
             let store = self.store().ok_or_else(|| stopped(function_id))?;
             let behind = |_| CallError::new(error::OVERLOADED, "the store is behind; call again later");

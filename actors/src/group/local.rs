@@ -1,16 +1,18 @@
 //! What the sessions and groups of one arbiter share: plain tables, because they share its thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, Recipient};
 
 use super::{Close, Group};
 use crate::functions::Registry;
+use crate::functions::disconnect::Disconnect;
 use crate::ids::{GroupKey, SocketId};
 use crate::session::outbox::OutboxRef;
+use crate::session::subscribers::Subscribers;
 
 /// The tables of one arbiter.
 pub struct Local {
@@ -18,6 +20,9 @@ pub struct Local {
     pub registry: Arc<Registry>,
     groups: RefCell<HashMap<GroupKey, Entry>>,
     outboxes: RefCell<HashMap<SocketId, OutboxRef>>,
+    subscribers: RefCell<HashMap<SocketId, Recipient<Disconnect>>>,
+    /// Whether the registry knows of the subscribers of this arbiter.
+    known: Cell<bool>,
 }
 
 struct Entry {
@@ -29,7 +34,13 @@ impl Local {
     /// Empty tables.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Rc<Self> {
-        Rc::new(Self { registry, groups: RefCell::default(), outboxes: RefCell::default() })
+        Rc::new(Self {
+            registry,
+            groups: RefCell::default(),
+            outboxes: RefCell::default(),
+            subscribers: RefCell::default(),
+            known: Cell::new(false),
+        })
     }
 
     /// Makes a socket's outbox known to groups.
@@ -37,8 +48,24 @@ impl Local {
         self.outboxes.borrow_mut().insert(socket, outbox);
     }
 
-    /// Forgets a socket's outbox.
+    /// Makes a subscriber known to those who ask for all of them.
+    pub fn enlist(self: &Rc<Self>, socket: SocketId, session: Recipient<Disconnect>) {
+        self.subscribers.borrow_mut().insert(socket, session);
+        if !self.known.replace(true) {
+            self.registry.subscribers.write().push(Subscribers::new(self.clone()).start().recipient());
+        }
+    }
+
+    /// Asks every subscriber.
+    pub fn ask_all(&self, disconnect: &Disconnect) {
+        for session in self.subscribers.borrow().values() {
+            session.do_send(disconnect.clone());
+        }
+    }
+
+    /// Forgets a socket's outbox, and the subscriber.
     pub fn remove(&self, socket: SocketId) {
+        self.subscribers.borrow_mut().remove(&socket);
         self.outboxes.borrow_mut().remove(&socket);
     }
 

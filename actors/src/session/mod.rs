@@ -5,6 +5,7 @@ pub mod outbox;
 pub mod registrations;
 pub mod socket;
 pub mod subscriber;
+pub mod subscribers;
 pub mod telemetry;
 pub mod worker;
 

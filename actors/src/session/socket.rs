@@ -116,11 +116,11 @@ impl Socket {
 
     /// Sends a close frame, once. The caller ends the connection after [`LINGER`] if the peer does not.
     pub fn close(&mut self, code: CloseCode) {
-        self.close_with(code, code.reason());
+        self.close_saying(code, code.reason());
     }
 
-    /// The same with another text.
-    pub fn close_with(&mut self, code: CloseCode, reason: &str) {
+    /// The same with a reason other than that of the code, of at most 123 bytes.
+    pub fn close_saying(&mut self, code: CloseCode, reason: &str) {
         if self.state == State::Open {
             self.state = State::Closing;
             self.closed_for = Some(code);

@@ -1,7 +1,7 @@
 //! A client on the stream port.
 //!
 //! - *Owns* its socket and its subscriptions; holds the context that the auth function gave it.
-//! - *Receives* bytes off the socket ([`Chunk`]), and [`Shut`] from the outbox.
+//! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Disconnect`] from workers.
 //! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_subscriptions`.
 
@@ -21,6 +21,7 @@ use crate::auth::{AuthInput, Grant, authorize};
 use crate::clock::{self, Millis};
 use crate::error::CloseCode;
 use crate::frame::Encoded;
+use crate::functions::disconnect::Disconnect;
 use crate::group::local::Local;
 use crate::group::roster::{Scope, Sink};
 use crate::group::{Group, Subscribe, Unsubscribe};
@@ -99,13 +100,8 @@ impl SubscriberSession {
     pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
         let Entrance { grant: Grant { context, expires_at }, input, subscribe, refused } = entrance;
         // Kept only where it will be needed; there are many sockets.
-        let authorisation = expires_at.map(|_| Authorisation {
-            input: Box::new(input),
-            expires_at,
-            timer: None,
-            refreshing: false,
-            refreshed: None,
-        });
+        let authorisation =
+            expires_at.map(|_| Authorisation { input: Box::new(input), expires_at, timer: None, refreshing: false, refreshed: None });
         Self {
             socket,
             local,
@@ -359,6 +355,7 @@ impl Actor for SubscriberSession {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.local.add(self.socket.id, self.socket.outbox.clone());
+        self.local.enlist(self.socket.id, ctx.address().recipient());
         let settings = &self.local.registry.settings.stream;
         let (ping_interval, idle_timeout) = (settings.ping_interval, settings.idle_timeout);
         ctx.run_interval(ping_interval, move |session, ctx| {
@@ -401,6 +398,20 @@ impl StreamHandler<Chunk> for SubscriberSession {
     }
 }
 
+impl Handler<Disconnect> for SubscriberSession {
+    type Result = ();
+
+    fn handle(&mut self, Disconnect(inquiry): Disconnect, ctx: &mut Self::Context) {
+        let joined = self.subscriptions.values().map(|subscription| &subscription.membership);
+        if !self.socket.is_closing() && inquiry.is_about(self.context.as_ref(), joined) {
+            tracing::info!(session = %self.socket.id, "disconnected by a worker");
+            inquiry.count();
+            self.socket.close_saying(CloseCode::Disconnected, inquiry.reason());
+            self.linger(ctx);
+        }
+    }
+}
+
 impl Handler<Shut> for SubscriberSession {
     type Result = ();
 
@@ -415,7 +426,7 @@ impl Handler<Shut> for SubscriberSession {
             }
             Shut::Restart(pause) => {
                 let reason = format!("{}; come back in {} ms", CloseCode::Restart.reason(), pause.as_millis());
-                self.socket.close_with(CloseCode::Restart, &reason);
+                self.socket.close_saying(CloseCode::Restart, &reason);
                 self.linger(ctx);
             }
             Shut::Gone => ctx.stop(),

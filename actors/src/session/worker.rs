@@ -23,7 +23,7 @@ use super::registrations::Registrations;
 use super::socket::{Data, LINGER, Liveness, Socket};
 use crate::error::{self, CallError, Output};
 use crate::frame::Encoded;
-use crate::functions::{self, Answer, Caller, Invoke, Registry, ReplyTo, ToWorker, Worker, engine};
+use crate::functions::{self, Answer, Caller, Invoke, Registry, ReplyTo, ToWorker, Worker, disconnect, engine};
 use crate::group::local::Local;
 use crate::group::roster::Sink;
 use crate::json::Json;
@@ -257,6 +257,10 @@ impl WorkerSession {
             return Ok(());
         }
         let data = message.data.map_or(Json::NULL, Json::copy);
+        if function_id == disconnect::ID {
+            disconnect::call(self.registry(), &data, reply);
+            return Ok(());
+        }
         if function_id.starts_with("engine::") {
             engine::call(self.registry(), function_id, Some(&self.me), &data, reply);
             return Ok(());

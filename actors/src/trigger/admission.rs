@@ -1,7 +1,7 @@
 //! May a client join? What the `stream:join` triggers are asked, and who owes the `stream:leave` if the client does not wait.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use actix::Message;
 use bytes::BufMut;
@@ -171,12 +171,14 @@ mod tests {
     #[test]
     fn payload_leaves_out_what_is_unset() {
         for context in [None, Some(Json::NULL)] {
-            let membership = Membership { subscription_id: "s\"1".into(), known_as: None, group: GroupKey::new("a", "b"), item: None, context };
+            let membership =
+                Membership { subscription_id: "s\"1".into(), known_as: None, group: GroupKey::new("a", "b"), item: None, context };
             let expected = json!({"subscription_id": "s\"1", "stream_name": "a", "group_id": "b"});
             assert_eq!(membership.payload().to_value().unwrap(), expected);
         }
         let context = Some(Json::assembled("{\"userId\":1}"));
-        let membership = Membership { subscription_id: "s".into(), known_as: None, group: GroupKey::new("a", "b"), item: Some("i".into()), context };
+        let membership =
+            Membership { subscription_id: "s".into(), known_as: None, group: GroupKey::new("a", "b"), item: Some("i".into()), context };
         let expected = json!({"subscription_id": "s", "stream_name": "a", "group_id": "b", "id": "i", "context": {"userId": 1}});
         assert_eq!(membership.payload().to_value().unwrap(), expected);
     }

@@ -66,6 +66,12 @@ impl Grace {
         self.held.remove(&ticket).map(|held| held.membership)
     }
 
+    /// All that is held back, in order; nobody is waited for any more.
+    pub fn release(&mut self) -> Vec<(Membership, Reason)> {
+        self.tickets.clear();
+        std::mem::take(&mut self.held).into_values().map(|held| (held.membership, held.reason)).collect()
+    }
+
     /// The next leave whose time has come, in order.
     pub fn due(&mut self, now: Instant) -> Option<(Membership, Reason)> {
         let first = self.held.first_entry().filter(|first| first.get().until <= now)?;

@@ -74,10 +74,10 @@ pub enum Notice {
     Functions,
 }
 
-/// Whether every trigger has told all that there was to tell when this is asked.
+/// The system stops: leaves that are held back are told now. Whether every trigger has told all that there was to tell.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "bool")]
-pub struct IsIdle;
+pub struct Finish;
 
 /// Whether a condition said no: only the boolean `false` does.
 #[must_use]
@@ -354,10 +354,13 @@ impl Handler<Left> for Triggers {
     }
 }
 
-impl Handler<IsIdle> for Triggers {
+impl Handler<Finish> for Triggers {
     type Result = bool;
 
-    fn handle(&mut self, _: IsIdle, _: &mut Self::Context) -> bool {
+    fn handle(&mut self, _: Finish, ctx: &mut Self::Context) -> bool {
+        for (membership, reason) in self.grace.release() {
+            self.left(&membership, reason, ctx);
+        }
         self.active.is_empty()
     }
 }

@@ -56,7 +56,8 @@ impl From<CloseCode> for Reason {
     fn from(code: CloseCode) -> Self {
         match code {
             CloseCode::Normal => Self::Closed,
-            CloseCode::Unresponsive => Self::Unresponsive,
+            CloseCode::Unresponsive | CloseCode::TooSlow => Self::Unresponsive,
+            CloseCode::Restart => Self::Draining,
             CloseCode::Expired => Self::Expired,
             CloseCode::Disconnected => Self::Disconnected,
             _ => Self::Evicted,
