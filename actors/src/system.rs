@@ -10,8 +10,8 @@ use crate::adapter::Adapter;
 #[cfg(feature = "redis")]
 use crate::adapter::redis::{Redis, RedisError, RedisOptions};
 use crate::functions::Registry;
-use crate::group::sockets::{Count, Drain};
 use crate::guardian::{Failure, Guardian, Sentinel};
+use crate::session::subscribers::{Count, Drain};
 use crate::settings::Settings;
 use crate::store::Store;
 #[cfg(feature = "redis")]
@@ -106,8 +106,8 @@ impl System {
     /// New connections are whoever accepts them's to refuse, before this.
     pub async fn drain(&self, span: Duration, limit: Duration) -> bool {
         self.registry.health.set_draining();
-        for sockets in self.registry.sockets() {
-            sockets.do_send(Drain(span));
+        for subscribers in self.registry.subscribers.read().iter() {
+            subscribers.do_send(Drain(span));
         }
         tokio::time::timeout(limit, async {
             while self.count_sockets().await > 0 {
@@ -123,9 +123,10 @@ impl System {
 
     async fn count_sockets(&self) -> usize {
         let mut count = 0;
-        for sockets in self.registry.sockets() {
+        let arbiters = self.registry.subscribers.read().clone();
+        for subscribers in arbiters {
             // An arbiter that has ended has no sockets.
-            count += sockets.send(Count).await.unwrap_or(0);
+            count += subscribers.send(Count).await.unwrap_or(0);
         }
         count
     }

@@ -20,7 +20,6 @@ use crate::clock;
 use crate::error::CloseCode;
 use crate::functions::{Registry, Worker};
 use crate::group::local::Local;
-use crate::group::sockets::Sockets;
 use crate::ids::{GroupKey, Name, SocketId};
 use crate::origin;
 use crate::session::outbox::{OutboxBody, OutboxRef, Shut};
@@ -36,7 +35,6 @@ use crate::token::Token;
 /// thread's own.
 pub fn stream_port(registry: &Arc<Registry>, connections: &Arc<Connections>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
     let (local, connections) = (Local::new(registry.clone()), connections.clone());
-    registry.add_sockets(Sockets::new(&local).start());
     move |config| {
         let registry = local.registry.clone();
         config.route("/health/live", web::get().to(|| future::ready(HttpResponse::Ok().json(Ready::of(Vec::new())))));

@@ -21,10 +21,10 @@ use tokio::sync::oneshot;
 use crate::clock::Millis;
 use crate::counts::Counts;
 use crate::error::{self, CallError, Outcome, Output};
-use crate::group::sockets::Sockets;
 use crate::health::Health;
 use crate::ids::SocketId;
 use crate::json::Json;
+use crate::session::subscribers::Subscribers;
 use crate::settings::Settings;
 use crate::store::input;
 use crate::store::{Overridden, Store};
@@ -195,13 +195,11 @@ pub struct Registry {
     /// Connected workers by id.
     pub workers: RwLock<HashMap<String, Arc<Worker>>>,
     /// The subscribers of each arbiter that has had some.
-    pub subscribers: RwLock<Vec<Recipient<disconnect::Disconnect>>>,
+    pub subscribers: RwLock<Vec<Addr<Subscribers>>>,
     /// Whether the actors can do their work.
     pub health: Health,
     /// What is counted by stream.
     pub counts: Counts,
-    /// The client sockets of each arbiter.
-    sockets: RwLock<Vec<Addr<Sockets>>>,
     /// Streams with an override, so that the store looks into the table only where there is one.
     overridden: AtomicUsize,
     actors: OnceLock<Actors>,
@@ -231,7 +229,6 @@ impl Registry {
             subscribers: RwLock::default(),
             health: Health::default(),
             counts: Counts::default(),
-            sockets: RwLock::default(),
             overridden: AtomicUsize::new(0),
             actors: OnceLock::new(),
         })
@@ -262,17 +259,6 @@ impl Registry {
         let all = own.and(Overrides::ADAPTER);
         let updates = self.functions.read().get(&Override::Update.adapter_id(adapter)).is_some();
         if updates { all.with(Override::Update) } else { all }
-    }
-
-    /// Makes the sockets of one more arbiter known.
-    pub fn add_sockets(&self, sockets: Addr<Sockets>) {
-        self.sockets.write().push(sockets);
-    }
-
-    /// The client sockets of each arbiter.
-    #[must_use]
-    pub fn sockets(&self) -> Vec<Addr<Sockets>> {
-        self.sockets.read().clone()
     }
 
     /// Whether calls are under way at a worker.

@@ -52,7 +52,7 @@ impl Local {
     pub fn enlist(self: &Rc<Self>, socket: SocketId, session: Recipient<Disconnect>) {
         self.subscribers.borrow_mut().insert(socket, session);
         if !self.known.replace(true) {
-            self.registry.subscribers.write().push(Subscribers::new(self.clone()).start().recipient());
+            self.registry.subscribers.write().push(Subscribers::new(self.clone()).start());
         }
     }
 
@@ -73,6 +73,18 @@ impl Local {
     #[must_use]
     pub fn all_outboxes(&self) -> Vec<OutboxRef> {
         self.outboxes.borrow().values().cloned().collect()
+    }
+
+    /// How many sockets this arbiter has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.outboxes.borrow().len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The outbox of a socket of this arbiter.

@@ -7,7 +7,6 @@
 
 pub mod local;
 pub mod roster;
-pub mod sockets;
 
 use std::rc::Rc;
 use std::sync::Arc;
