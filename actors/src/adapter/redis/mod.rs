@@ -51,6 +51,13 @@ pub use self::feed::{Feed, FeedItem};
 pub use self::mesh::{Mesh, MeshFeed, MeshItem};
 pub use self::options::RedisOptions;
 
+/// Reads a published change of `group`, as the feed does; `None` where it is none. For fuzzing.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn read_message(group: &GroupKey, message: &bytes::Bytes) -> Option<crate::store::ledger::Recorded> {
+    message::parse(group, message)
+}
+
 /// A handle on one Redis, or one Cluster. Its clones share the connections and the order of calls.
 ///
 /// A method hands its call over before it returns; the future only waits for the answer. The first parameter of a call, `by`, says who calls:
