@@ -2,6 +2,7 @@
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
 # make run-redis     a private Redis and two nodes on it, for a tour
 # make bench-store   what the file store costs          make bench-redis   what several nodes on one Redis cost
+# make fuzz   every reader of foreign bytes for FUZZ_SECONDS each; needs nightly and cargo-fuzz
 #
 # Everything that is built lands outside the tree, so that a fresh clone does not compile its dependencies again.
 
@@ -17,7 +18,11 @@ CONFIG ?=
 SDK     = tests/sdk
 VENVS   = 0.10.0 0.25.0
 
-.PHONY: run run-redis test bench-store bench-redis lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= config frames ops redis subscriber worker
+CARGO_FUZZ    = rustup run nightly cargo fuzz
+
+.PHONY: run run-redis test bench-store bench-redis fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -39,6 +44,16 @@ bench-store: deps-build
 bench-redis: deps-build deps-redis
 	cargo build $(PROFILE)
 	cargo run $(PROFILE) --example bench_redis
+
+# What it finds beyond the corpus stays outside the tree. An input that breaks something is in fuzz/artifacts.
+fuzz:
+	@$(CARGO_FUZZ) --version > /dev/null 2>&1 || \
+	  { echo 'make fuzz needs: rustup toolchain install nightly --profile minimal && cargo install cargo-fuzz --locked' >&2; exit 1; }
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p $(CACHE)/fuzz/corpus/$$target && \
+	  $(CARGO_FUZZ) run --fuzz-dir fuzz --target-dir $(CACHE)/fuzz/target $$target $(CACHE)/fuzz/corpus/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target.dict -timeout=10 -max_len=8192 || exit 1; \
+	done
 
 lint: deps-build
 	cargo fmt --all --check
