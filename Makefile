@@ -35,6 +35,7 @@ test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
 	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis
+	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
 	cargo test $(PROFILE) --workspace --test e2e -- --test-threads 4
 
 bench-store: deps-build
