@@ -41,6 +41,7 @@ mod peers;
 mod power_loss;
 mod refresh;
 mod restart;
+mod rfc6455;
 mod sdk;
 mod slow;
 mod store_commands;

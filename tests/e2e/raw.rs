@@ -94,6 +94,11 @@ impl Raw {
         within("room to write", self.stream.write_all(bytes)).await.unwrap();
     }
 
+    /// The same to a server that may have ended the connection; false where it has.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
+        within("room to write", self.stream.write_all(bytes)).await.is_ok()
+    }
+
     /// Sends a masked frame that begins with `first`: FIN, reserved bits and opcode.
     pub(crate) async fn frame(&mut self, first: u8, payload: &[u8]) {
         self.write(&frame(first, payload)).await;
@@ -106,6 +111,12 @@ impl Raw {
         let count = self.stream.read(&mut buffer).await.unwrap_or_default();
         self.read.extend_from_slice(&buffer[..count]);
         count > 0
+    }
+
+    /// Whether the next frame begins with `first`, without taking it.
+    pub(crate) async fn is_next(&mut self, first: u8) -> bool {
+        within("frame", async { while self.read.is_empty() && self.more().await {} }).await;
+        self.read.first() == Some(&first)
     }
 
     /// First byte and payload of the next frame; `None` where the connection ends instead.
