@@ -34,6 +34,7 @@ fn written(request: &Request) -> Value {
         Request::Join { subscription_id, stream, group, item: Some(item) } => {
             json!({"type": "join", "data": {"subscriptionId": subscription_id, "streamName": stream, "groupId": group, "id": item}})
         }
+        Request::Refresh { token } => json!({"type": "refresh", "data": {"token": token}}),
         Request::Leave { subscription_id } => json!({"type": "leave", "data": {"subscriptionId": subscription_id}}),
     }
 }

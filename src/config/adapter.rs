@@ -3,9 +3,9 @@
 use super::error::ConfigError;
 use super::expand::Scalar;
 use super::keys::{self, KvStore, StoreMethod};
-use super::modules::Reader;
+use super::modules::{Class, Reader};
 use super::source::Node;
-use super::wording::{hint, plain, quotable};
+use super::wording::{hint, plain};
 use super::{AdapterConfig, FILE_PATH, REDIS_URL};
 use weir_actors::adapter::redis::RedisOptions;
 
@@ -21,7 +21,7 @@ impl Reader<'_> {
         {
             return Ok(());
         }
-        let (class, entry) = self.class(node, at)?;
+        let Class { name: class, shown, entry } = self.class(node, at)?;
         let class_at = format!("{at}.class");
         let not_yet =
             |what| ConfigError::NotYet { key: class_at.clone(), what, instead: "use modules::stream::adapters::KvStore or RedisAdapter" };
@@ -54,7 +54,7 @@ impl Reader<'_> {
             }
             other => {
                 let hint = hint(other, &[KV_STORE, REDIS]);
-                Err(ConfigError::UnknownClass { key: class_at, class: quotable(other), hint })
+                Err(ConfigError::UnknownClass { key: class_at, class: shown, hint })
             }
         }
     }

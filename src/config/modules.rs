@@ -15,6 +15,14 @@ use super::{Config, StreamConfig, TlsFiles, WorkerConfig};
 
 type Mapping = BTreeMap<String, Node>;
 
+/// A `{class, config}`.
+pub(super) struct Class<'n> {
+    pub(super) name: String,
+    /// The name as a message may show it.
+    pub(super) shown: String,
+    pub(super) entry: &'n Mapping,
+}
+
 const STREAM: &str = "modules::stream::StreamModule";
 const WORKER: &str = "modules::worker::WorkerModule";
 
@@ -90,7 +98,7 @@ impl Reader<'_> {
         let (mut stream_at, mut worker_at) = (None, None);
         for (index, module) in modules.iter().enumerate() {
             let at = format!("{at}[{index}]");
-            let (class, entry) = self.class(module, &at)?;
+            let Class { name: class, shown, entry } = self.class(module, &at)?;
             let seen_at = match class.as_str() {
                 STREAM => &mut stream_at,
                 WORKER => &mut worker_at,
@@ -100,7 +108,7 @@ impl Reader<'_> {
                     }
                     continue;
                 }
-                class => return Err(unknown_module(class, &at)),
+                class => return Err(unknown_module(class, shown, &at)),
             };
             if let Some(before) = seen_at.replace(at.clone()) {
                 let reason = format!("{class} is there already, at {before}; keep one of them");
@@ -127,7 +135,7 @@ impl Reader<'_> {
     }
 
     /// The class of a module or an adapter, and the mapping that names it.
-    pub(super) fn class<'n>(&self, node: &'n Node, at: &str) -> Result<(String, &'n Mapping), ConfigError> {
+    pub(super) fn class<'n>(&self, node: &'n Node, at: &str) -> Result<Class<'n>, ConfigError> {
         let Node::Mapping(entry) = node else {
             return Err(bad(at, node, "a mapping with `class` and `config`"));
         };
@@ -138,7 +146,11 @@ impl Reader<'_> {
             return Err(bad(&at, node, CLASS_NAME));
         };
         match self.resolve(scalar, &at)? {
-            Expanded { scalar: Scalar::Text(class), .. } => Ok((class, entry)),
+            Expanded { scalar: Scalar::Text(name), variable } => {
+                // What a variable holds is not shown.
+                let shown = variable.map_or_else(|| quotable(&name), |variable| format!("a text from ${{{variable}}}"));
+                Ok(Class { name, shown, entry })
+            }
             other => Err(bad_scalar(&at, &other, CLASS_NAME)),
         }
     }
@@ -286,12 +298,12 @@ fn unknown_key(name: &str, known: &[&str], at: &str) -> ConfigError {
     ConfigError::UnknownKey { key: format!("{at}.{}", plain(name)), hint: hint(name, known) }
 }
 
-fn unknown_module(class: &str, at: &str) -> ConfigError {
+fn unknown_module(class: &str, shown: String, at: &str) -> ConfigError {
     let hint = match nearest(class, [STREAM, WORKER].iter().chain(SKIPPED)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("served are {STREAM} and {WORKER}; skipped are {}", SKIPPED.join(", ")),
     };
-    ConfigError::UnknownClass { key: format!("{at}.class"), class: quotable(class), hint }
+    ConfigError::UnknownClass { key: format!("{at}.class"), class: shown, hint }
 }
 
 fn bad(at: &str, found: &Node, expected: &str) -> ConfigError {
