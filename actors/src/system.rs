@@ -52,7 +52,8 @@ impl System {
     /// # Errors
     /// Where Redis is not reached within `connect_timeout`, or refuses us.
     #[cfg(feature = "redis")]
-    pub async fn start_on_redis(settings: Settings, options: RedisOptions) -> Result<Self, RedisError> {
+    pub async fn start_on_redis(settings: Settings, mut options: RedisOptions) -> Result<Self, RedisError> {
+        crate::store::allow(&mut options, settings.stream.max_value_bytes);
         let arbiter = Arbiter::new();
         let (sender, connected) = tokio::sync::oneshot::channel();
         // Refused only by an arbiter that is gone; the channel tells then.

@@ -80,6 +80,12 @@ impl RedisServer {
         json!({"class": "modules::stream::adapters::RedisAdapter", "config": {"redis_url": url, "connect_timeout_ms": 10_000}})
     }
 
+    /// Sends the process a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").arg(format!("-{name}")).arg(process).status().unwrap().success());
+    }
+
     /// Ends the process as a crash would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

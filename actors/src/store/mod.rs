@@ -48,6 +48,8 @@ use lanes::{Lane, Share, Ticket};
 use overridden::{Call, Done, Ended, Route};
 use own::Own;
 use shared::Shared;
+#[cfg(feature = "redis")]
+pub(crate) use shared::allow;
 
 /// Messages that may wait for the store.
 pub const MAILBOX: usize = 4_096;

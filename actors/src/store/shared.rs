@@ -4,27 +4,27 @@
 //! it. A trigger sees what its worker calls after it was registered, so calls to its stream wait until the stream is watched. And while Redis
 //! is away nobody is told so but those who call: a snapshot is asked for again.
 
+mod answers;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, Recipient};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use self::answers::Answers;
 use super::abroad::ABROAD;
 use super::input::Op;
 use super::ledger::{self, Body};
 use super::peers::{AWAY, Peers};
-use super::publish;
 use super::relay::Relayed;
-use super::{Keeper, Store, Submit, TakeSnapshot, failure};
+use super::{Keeper, Store, Submit, TakeSnapshot};
 use crate::adapter::AdapterError;
-use crate::adapter::redis::{Applied, FeedItem, MeshFeed, Redis};
+use crate::adapter::redis::{Applied, FeedItem, MeshFeed, Redis, RedisOptions};
 use crate::change::{Position, Snapshot};
-use crate::error::{self, CallError, Outcome, Output};
+use crate::error::{self, CallError, Output};
 use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
 use crate::guardian::Sentinel;
@@ -32,29 +32,19 @@ use crate::ids::{GroupKey, ItemKey, SocketId};
 use crate::json::Json;
 use crate::trigger::News;
 
-/// Calls under way above which the store takes no more, …
-pub(crate) const CALLS: usize = 4_096;
-/// … and bytes of values.
-pub(crate) const BYTES: usize = 64 << 20;
 /// Calls that may wait until a stream is watched.
 const HELD: usize = 4_096;
-/// Answers that are handed out together at most.
-const ANSWERS: usize = 512;
 /// How soon what failed because Redis is away is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a snapshot may be ahead of the feed. Changes take milliseconds, and a lost link seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Calls under way, and where their answers are handed out.
-struct Answers {
-    pending: mpsc::UnboundedSender<Pending>,
-    load: Arc<Load>,
-    /// Calls since the start.
-    calls: u64,
+/// What may be under way at Redis itself. More than the store lets go, so that nothing is refused there: a call that nobody waits for would
+/// be lost.
+pub(crate) fn allow(options: &mut RedisOptions, max_value_bytes: usize) {
+    options.max_calls = options.max_calls.max(answers::CALLS + 2 * HELD);
+    options.max_bytes = options.max_bytes.max(answers::BYTES + 2 * max_value_bytes);
 }
-
-/// A call under way: when it is answered, its number, who waits for it, and its share of the load.
-type Pending = BoxFuture<'static, (u64, ReplyTo, Outcome, Share)>;
 
 /// See the [module](self).
 pub(super) struct Shared {
@@ -193,9 +183,8 @@ impl Shared {
 
     /// Stops taking messages while too much is under way.
     pub(super) fn make_room(&self, ctx: &mut Context<Store>) {
-        if self.answers.load.is_full() {
-            let load = self.answers.load.clone();
-            ctx.wait(actix::fut::wrap_future(async move { load.room().await }));
+        if let Some(room) = self.answers.wait_for_room() {
+            ctx.wait(actix::fut::wrap_future(room));
         }
     }
 
@@ -445,94 +434,5 @@ impl Handler<StreamWatched> for Store {
             });
         }
         self.go_on(waiting, ctx);
-    }
-}
-
-impl Answers {
-    /// Hands out on the present arbiter.
-    fn start(sentinel: Sentinel) -> Self {
-        let (sender, mut pending) = mpsc::unbounded_channel::<Pending>();
-        // Not an actor's stream: it must go on while the store waits for room.
-        actix::spawn(async move {
-            let _sentinel = sentinel;
-            let calls = futures_util::stream::poll_fn(move |context| pending.poll_recv(context));
-            let mut answered = calls.buffer_unordered(usize::MAX).ready_chunks(ANSWERS);
-            while let Some(mut batch) = answered.next().await {
-                // Of what Redis has answered, a future that was never polled before comes first.
-                batch.sort_unstable_by_key(|(call, ..)| *call);
-                publish::deliver(batch.into_iter().map(|(_, reply, outcome, _share)| (reply, outcome)));
-            }
-        });
-        Self { pending: sender, load: Arc::default(), calls: 0 }
-    }
-
-    /// Has `reply` answered when the call is, which has so many bytes; `code` is that of a failure.
-    fn add<T>(
-        &mut self,
-        reply: ReplyTo,
-        code: &'static str,
-        bytes: usize,
-        call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
-        form: impl FnOnce(T) -> Output + Send + 'static,
-    ) {
-        self.push(reply, bytes, async move { call.await.map(form).map_err(|error| failure(code, &error)) });
-    }
-
-    /// Has `reply` answered with the outcome of a call that has so many bytes.
-    fn push(&mut self, reply: ReplyTo, bytes: usize, call: impl Future<Output = Outcome> + Send + 'static) {
-        self.calls += 1;
-        let (n, share) = (self.calls, Share::take(&self.load, bytes));
-        let answer = async move { (n, reply, call.await, share) };
-        // Whoever delivers them ends with the thread.
-        drop(self.pending.send(Box::pin(answer)));
-    }
-}
-
-/// How much is under way.
-#[derive(Debug, Default)]
-struct Load {
-    calls: AtomicUsize,
-    bytes: AtomicUsize,
-    less: Notify,
-}
-
-impl Load {
-    fn is_full(&self) -> bool {
-        self.calls.load(Ordering::Relaxed) >= CALLS || self.bytes.load(Ordering::Relaxed) >= BYTES
-    }
-
-    fn has_room(&self) -> bool {
-        self.calls.load(Ordering::Relaxed) <= CALLS / 2 && self.bytes.load(Ordering::Relaxed) <= BYTES / 2
-    }
-
-    /// Until half of it is done.
-    async fn room(&self) {
-        while !self.has_room() {
-            self.less.notified().await;
-        }
-    }
-}
-
-/// A call's share of the load.
-struct Share {
-    load: Arc<Load>,
-    bytes: usize,
-}
-
-impl Share {
-    fn take(load: &Arc<Load>, bytes: usize) -> Self {
-        load.calls.fetch_add(1, Ordering::Relaxed);
-        load.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Self { load: load.clone(), bytes }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.load.calls.fetch_sub(1, Ordering::Relaxed);
-        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        if self.load.has_room() {
-            self.load.less.notify_one();
-        }
     }
 }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::nodes;
 use crate::redis_server::RedisServer;
-use crate::worker::{Worker, group, key};
+use crate::server::{Server, until};
+use crate::worker::{Worker, group, key, write};
 
 #[tokio::test]
 async fn hash_that_was_there_before_is_read() {
@@ -79,4 +80,19 @@ async fn names_with_colons_and_percent_signs_never_meet() {
     let mut expected = names.to_vec();
     expected.sort_unstable();
     assert_eq!(listed, expected);
+}
+
+#[tokio::test]
+async fn values_of_more_than_may_be_under_way_wait_for_room_and_none_is_lost() {
+    let redis = RedisServer::start(&[]);
+    let server = Server::node(&redis.adapter());
+    let worker = Worker::open(&server).await;
+    // Nobody waits for an answer, so one that is refused would be gone. 64 MiB may be under way, and Redis answers nothing for now.
+    redis.signal("STOP");
+    for n in 0..12 {
+        worker.void("stream::set", write("s", "g", &n.to_string(), json!("x".repeat(12 << 20))));
+    }
+    worker.settle().await;
+    redis.signal("CONT");
+    until("all items", async || redis.cli(&["HLEN", "stream:s:g"]) == "12").await;
 }

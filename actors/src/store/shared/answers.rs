@@ -1,0 +1,129 @@
+//! Calls under way at Redis: how much there may be, and who gets which answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc};
+
+use super::super::{failure, publish};
+use crate::adapter::AdapterError;
+use crate::error::{Outcome, Output};
+use crate::functions::ReplyTo;
+use crate::guardian::Sentinel;
+
+/// Calls under way above which the store takes no more, …
+pub(super) const CALLS: usize = 4_096;
+/// … and bytes of values.
+pub(super) const BYTES: usize = 64 << 20;
+/// Answers that are handed out together at most.
+const ANSWERS: usize = 512;
+
+/// Calls under way, and where their answers are handed out.
+pub(super) struct Answers {
+    pending: mpsc::UnboundedSender<Pending>,
+    load: Arc<Load>,
+    /// Calls since the start.
+    calls: u64,
+}
+
+/// A call under way: when it is answered, its number, who waits for it, and its share of the load.
+type Pending = BoxFuture<'static, (u64, ReplyTo, Outcome, Share)>;
+
+impl Answers {
+    /// Hands out on the present arbiter.
+    pub(super) fn start(sentinel: Sentinel) -> Self {
+        let (sender, mut pending) = mpsc::unbounded_channel::<Pending>();
+        // Not an actor's stream: it must go on while the store waits for room.
+        actix::spawn(async move {
+            let _sentinel = sentinel;
+            let calls = futures_util::stream::poll_fn(move |context| pending.poll_recv(context));
+            let mut answered = calls.buffer_unordered(usize::MAX).ready_chunks(ANSWERS);
+            while let Some(mut batch) = answered.next().await {
+                // Of what Redis has answered, a future that was never polled before comes first.
+                batch.sort_unstable_by_key(|(call, ..)| *call);
+                publish::deliver(batch.into_iter().map(|(_, reply, outcome, _share)| (reply, outcome)));
+            }
+        });
+        Self { pending: sender, load: Arc::default(), calls: 0 }
+    }
+
+    /// Has `reply` answered when the call is, which has so many bytes; `code` is that of a failure.
+    pub(super) fn add<T>(
+        &mut self,
+        reply: ReplyTo,
+        code: &'static str,
+        bytes: usize,
+        call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
+        form: impl FnOnce(T) -> Output + Send + 'static,
+    ) {
+        self.push(reply, bytes, async move { call.await.map(form).map_err(|error| failure(code, &error)) });
+    }
+
+    /// Has `reply` answered with the outcome of a call that has so many bytes.
+    pub(super) fn push(&mut self, reply: ReplyTo, bytes: usize, call: impl Future<Output = Outcome> + Send + 'static) {
+        self.calls += 1;
+        let (n, share) = (self.calls, Share::take(&self.load, bytes));
+        let answer = async move { (n, reply, call.await, share) };
+        // Whoever delivers them ends with the thread.
+        drop(self.pending.send(Box::pin(answer)));
+    }
+}
+
+impl Answers {
+    /// Until half of what is under way is done; `None` where there is room.
+    pub(super) fn wait_for_room(&self) -> Option<impl Future<Output = ()> + use<>> {
+        let load = self.load.clone();
+        load.is_full().then_some(async move { load.room().await })
+    }
+}
+
+/// How much is under way.
+#[derive(Debug, Default)]
+struct Load {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+    less: Notify,
+}
+
+impl Load {
+    fn is_full(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) >= CALLS || self.bytes.load(Ordering::Relaxed) >= BYTES
+    }
+
+    fn has_room(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) <= CALLS / 2 && self.bytes.load(Ordering::Relaxed) <= BYTES / 2
+    }
+
+    /// Until half of it is done.
+    async fn room(&self) {
+        while !self.has_room() {
+            self.less.notified().await;
+        }
+    }
+}
+
+/// A call's share of the load.
+struct Share {
+    load: Arc<Load>,
+    bytes: usize,
+}
+
+impl Share {
+    fn take(load: &Arc<Load>, bytes: usize) -> Self {
+        load.calls.fetch_add(1, Ordering::Relaxed);
+        load.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { load: load.clone(), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.load.calls.fetch_sub(1, Ordering::Relaxed);
+        self.load.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.load.has_room() {
+            self.load.less.notify_one();
+        }
+    }
+}
