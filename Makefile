@@ -2,6 +2,7 @@
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
 # make run-redis     a private Redis and two nodes on it, for a tour
 # make bench-store   what the file store costs          make bench-redis   what several nodes on one Redis cost
+# make soak   an hour of mixed load with faults, or SOAK_SECONDS of it
 # make fuzz   every reader of foreign bytes for FUZZ_SECONDS each; needs nightly and cargo-fuzz
 #
 # Everything that is built lands outside the tree, so that a fresh clone does not compile its dependencies again.
@@ -18,11 +19,14 @@ CONFIG ?=
 SDK     = tests/sdk
 VENVS   = 0.10.0 0.25.0
 
+SOAK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS ?= config frames ops redis subscriber worker
 CARGO_FUZZ    = rustup run nightly cargo fuzz
 
-.PHONY: run run-redis test bench-store bench-redis fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
+# Tests run beside each other; a minute of load has the machine to itself.
+E2E = cargo test $(PROFILE) --workspace --test e2e --
+.PHONY: run run-redis test soak bench-store bench-redis fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -36,7 +40,11 @@ test: deps-test
 	cargo test $(PROFILE) --workspace --lib --bins
 	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis
 	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
-	cargo test $(PROFILE) --workspace --test e2e -- --test-threads 4
+	$(E2E) --test-threads 4
+	$(E2E) --ignored soak
+
+soak: deps-build
+	WEIR_SOAK_SECONDS=$(SOAK_SECONDS) $(E2E) --ignored --nocapture soak
 
 bench-store: deps-build
 	cargo build $(PROFILE)

@@ -44,6 +44,7 @@ mod restart;
 mod rfc6455;
 mod sdk;
 mod slow;
+mod soak;
 mod store_commands;
 mod subscribe;
 mod tls;

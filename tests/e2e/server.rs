@@ -79,6 +79,11 @@ impl Server {
         Self::must(Self::launch(stream, worker, &Place { environment: &debug, ..Place::default() }))
     }
 
+    /// The same without the details in its log, for a long load.
+    pub(crate) fn load(stream: Value) -> Self {
+        Self::must(Self::launch(stream, json!({}), &Place::default()))
+    }
+
     /// A server of several on one Redis, which this adapter of the stream module says how to reach.
     pub(crate) fn node(adapter: &Value) -> Self {
         Self::must(Self::launch(json!({"adapter": adapter}), json!({}), &Place::default()))

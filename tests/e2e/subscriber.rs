@@ -22,6 +22,8 @@ pub(crate) struct Subscriber {
     pub(crate) response: Response,
     /// `ip:port` of this end.
     pub(crate) address: String,
+    /// What the server said when it closed, where [`next_or_end`](Self::next_or_end) came across it.
+    pub(crate) farewell: Option<String>,
 }
 
 impl Subscriber {
@@ -46,7 +48,7 @@ impl Subscriber {
     pub(crate) async fn over(stream: impl Stream + 'static, address: String, request: Request) -> Self {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (socket, response) = within("handshake", client_async(request, stream)).await.unwrap();
-        Self { socket, response, address }
+        Self { socket, response, address, farewell: None }
     }
 
     /// Connects to the path of a group and takes its `sync`, whose data is returned beside.
@@ -104,8 +106,13 @@ impl Subscriber {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Some(text.to_string()),
+                Some(Ok(Message::Close(close))) => self.farewell = close.map(|close| close.to_string()),
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return None,
+                Some(Err(error)) => {
+                    self.farewell.get_or_insert_with(|| error.to_string());
+                    return None;
+                }
+                None => return None,
             }
         }
     }
