@@ -99,6 +99,26 @@ async fn client_that_does_not_read_is_unresponsive() {
 }
 
 #[tokio::test]
+async fn client_that_does_not_read_is_unresponsive_even_where_the_kernel_takes_what_it_is_sent() {
+    let (server, worker, _, mut leaves) = start_with(json!({"ping_interval_ms": 100, "idle_timeout_ms": 800}), |_| json!(null)).await;
+    let raw = raw(&server, "1").await;
+    let mut n = 0;
+    // Several at a time, of which all but the last have others behind them.
+    while leaves.is_empty() {
+        for _ in 0..10 {
+            n += 1;
+            worker.void("stream::set", crate::worker::write("s", "g", "i", json!(n)));
+        }
+        worker.set("s", "g", "i", json!("a result, for the pace")).await;
+        assert!(n < 100_000, "it counts as alive after {n} changes that it has not read");
+    }
+    assert_eq!(leaves.data().await, left("1", "unresponsive"));
+    drop(raw);
+    worker.result("stream::delete", json!({"stream_name": "s", "group_id": "g", "item_id": "i"})).await;
+    no_other_leave(&server, &mut leaves).await;
+}
+
+#[tokio::test]
 async fn leave_then_loss_at_once_is_one_leave_for_the_first_reason() {
     let (server, _worker, _, mut leaves) = start(|_| json!(null)).await;
     for n in 0..20 {

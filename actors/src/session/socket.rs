@@ -34,6 +34,8 @@ pub struct Socket {
     reader: FrameReader,
     heard: Instant,
     taken: u64,
+    /// Whether something waited to be sent when the peer was last looked at.
+    waited: bool,
     /// The first ping since the peer was last heard of.
     pinged: Option<Instant>,
     state: State,
@@ -66,6 +68,7 @@ impl Socket {
             reader: FrameReader::new(Limits { max_message_bytes }),
             heard: Instant::now(),
             taken: 0,
+            waited: false,
             pinged: None,
             state: State::Open,
             closed_for: None,
@@ -162,8 +165,11 @@ impl Socket {
 
     /// How long the peer has neither sent nor taken anything.
     pub fn silence(&mut self) -> Duration {
-        // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting.
-        if std::mem::replace(&mut self.taken, self.outbox.taken()) != self.taken {
+        // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting. Only what had to wait says so: what
+        // the kernel has room for it takes of us, a MiB and more, whether the peer reads or not.
+        let taken = std::mem::replace(&mut self.taken, self.outbox.taken()) != self.taken;
+        let waited = std::mem::replace(&mut self.waited, self.outbox.queued_bytes() > 0);
+        if taken && waited {
             self.heard_of();
         }
         self.heard.elapsed()
