@@ -128,3 +128,22 @@ async fn stream_may_have_slow_clients_closed() {
     until("resync of the other", async || patient.json().await["event"]["type"] == "sync").await;
     assert!(left.is_empty());
 }
+
+#[tokio::test]
+async fn burst_larger_than_the_queue_is_not_held_against_a_client_that_reads() {
+    // As many in one commit as a slow disk makes of a brisk writer.
+    const BURST: u64 = 40;
+    let server = server(&json!({"overflow": "close"}));
+    let worker = Worker::open(&server).await;
+    change(&worker, "s", 0).await;
+    let (mut reader, _) = Subscriber::of(&server, "s", "g").await;
+    for burst in 0..10 {
+        for n in 1..=BURST {
+            let data = json!({"id": "i", "n": burst * BURST + n, "padding": "x".repeat(8_000)});
+            worker.void("stream::set", crate::worker::write("s", "g", "i", data));
+        }
+        for n in 1..=BURST {
+            assert_eq!(reader.next_event().await["data"]["n"], burst * BURST + n);
+        }
+    }
+}

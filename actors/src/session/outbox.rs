@@ -21,6 +21,8 @@ use crate::group::roster::Sink;
 use crate::ids::SocketId;
 use crate::session::Permit;
 
+/// How many times the limit may wait for a connection that had no turn yet to take any of it.
+const AT_ONCE: usize = 8;
 /// The most of a frame that the connection is given at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -46,6 +48,8 @@ struct Outbox {
     bytes: usize,
     limit_bytes: usize,
     waker: Option<Waker>,
+    /// Whether the connection was told that there is something, and had no turn since.
+    woken: bool,
     ended: bool,
     /// Whether the first frame is the rest of one that the connection has a part of.
     begun: bool,
@@ -65,6 +69,7 @@ impl Default for Outbox {
             bytes: 0,
             limit_bytes: 0,
             waker: None,
+            woken: false,
             ended: true,
             begun: false,
             unread: false,
@@ -76,7 +81,7 @@ impl Default for Outbox {
 }
 
 impl OutboxRef {
-    /// An empty outbox that takes frames while less than `limit_bytes` wait in it.
+    /// An empty outbox that takes frames while less than `limit_bytes` wait in it; eight times that of what comes in one go.
     #[must_use]
     pub fn new(socket: SocketId, limit_bytes: usize, session: Recipient<Shut>) -> Self {
         Self(Rc::new(RefCell::new(Outbox { socket, limit_bytes, ended: false, session: Some(session), ..Outbox::default() })))
@@ -153,8 +158,10 @@ impl OutboxRef {
 impl Sink for OutboxRef {
     fn push(&self, frame: &Bytes) -> bool {
         let mut outbox = self.0.borrow_mut();
-        // One frame may pass the limit, so that a snapshot larger than it can be sent at all.
-        let room = outbox.bytes < outbox.limit_bytes;
+        // One frame may pass the limit, so that a snapshot larger than it can be sent at all. And what is pushed in one go, a commit with many
+        // changes of a group for instance, says nothing about how fast the client reads.
+        let times = if outbox.woken { AT_ONCE } else { 1 };
+        let room = outbox.bytes < outbox.limit_bytes.saturating_mul(times);
         if room {
             outbox.push(frame.clone());
         }
@@ -178,6 +185,7 @@ impl Outbox {
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
+            self.woken = true;
         }
     }
 
@@ -209,6 +217,7 @@ impl Stream for OutboxBody {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut outbox = self.outbox.0.borrow_mut();
+        outbox.woken = false;
         if let Some(mut frame) = outbox.frames.pop_front() {
             // In pieces: the connection copies what it takes, and what it takes shows that the client still reads.
             outbox.begun = frame.len() > PIECE_BYTES;
