@@ -68,6 +68,8 @@ pub struct StreamSettings {
     pub max_message_bytes: usize,
     /// Subscriptions of one socket.
     pub max_subscriptions: usize,
+    /// Joins of one socket per second; after a pause, as many at once as it may have subscriptions, or this many where that is more.
+    pub max_joins_per_second: usize,
     /// Largest name of a stream, group, item or subscription.
     pub max_name_bytes: usize,
     /// Largest value.
@@ -103,6 +105,7 @@ impl Default for StreamSettings {
             leave_grace: Duration::ZERO,
             max_message_bytes: 1 << 20,
             max_subscriptions: 1_000,
+            max_joins_per_second: 100,
             max_name_bytes: 512,
             max_value_bytes: 16 << 20,
             outbox_bytes: 1 << 20,

@@ -85,6 +85,7 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("adapter", |s| Slot::Adapter(&mut s.adapter)),
     key("max_message_bytes", |s| bytes(&mut s.settings.max_message_bytes)),
     key("max_subscriptions", |s| count(&mut s.settings.max_subscriptions)),
+    key("max_joins_per_second", |s| count(&mut s.settings.max_joins_per_second)),
     key("max_name_bytes", |s| name_bytes(&mut s.settings.max_name_bytes)),
     key("max_value_bytes", |s| bytes(&mut s.settings.max_value_bytes)),
     key("outbox_bytes", |s| bytes(&mut s.settings.outbox_bytes)),

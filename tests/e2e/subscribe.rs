@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, until};
 use crate::subscriber::{Subscriber, words};
 use crate::worker::{Worker, key};
 
@@ -323,6 +323,41 @@ async fn join_over_the_limit_of_subscriptions_gets_an_error_event() {
     subscriber.leave("1").await;
     subscriber.join("3", "s", "g").await;
     assert_eq!(subscriber.sync().await, json!([]), "a leave makes room");
+}
+
+#[tokio::test]
+async fn client_that_joins_and_leaves_in_a_loop_gets_error_events_and_no_reads() {
+    let server = Server::with(json!({"max_subscriptions": 20, "max_joins_per_second": 1}));
+    let worker = Worker::open(&server).await;
+    let mut reads = worker.serve("stream::list(s)", |_| json!([]));
+    let mut joins = worker.record("on_join");
+    worker.trigger("j", "stream:join", "on_join", json!({}));
+    worker.settle().await;
+    let mut subscriber = Subscriber::open(&server, "/").await;
+    for _ in 0..200 {
+        subscriber.join("1", "s", "g").await;
+        subscriber.leave("1").await;
+    }
+    let frame = loop {
+        let frame = subscriber.next_frame().await;
+        if frame["event"]["type"] != "sync" {
+            break frame;
+        }
+    };
+    assert_eq!((&frame["streamName"], &frame["groupId"], &frame["timestamp"]), (&json!("s"), &json!("g"), &json!(0)));
+    assert_eq!((&frame["event"]["type"], &frame["event"]["data"]["code"]), (&json!("error"), &json!("too_many_joins")));
+    let refused = 1 + subscriber.under_way().await.iter().filter(|frame| frame["event"]["type"] == "error").count();
+    // Twenty at once, and one in each second that this takes.
+    assert!((170..=180).contains(&refused), "{refused}");
+    worker.settle().await;
+    let asked = std::iter::from_fn(|| joins.try_next()).count() + std::iter::from_fn(|| reads.try_next()).count();
+    assert!(asked <= 2 * (200 - refused), "{asked}");
+    // It was not closed, and time makes room.
+    until("room for a join", async || {
+        subscriber.join("2", "s", "g").await;
+        subscriber.next_event().await["type"] == "sync"
+    })
+    .await;
 }
 
 #[tokio::test]

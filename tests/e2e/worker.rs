@@ -67,6 +67,11 @@ impl Calls {
         self.next().await.data
     }
 
+    /// The next call, if one waits to be looked at.
+    pub(crate) fn try_next(&mut self) -> Option<Call> {
+        self.0.try_recv().ok()
+    }
+
     /// Whether no call waits to be looked at.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

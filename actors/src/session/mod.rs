@@ -2,6 +2,7 @@
 
 pub mod in_flight;
 pub mod outbox;
+mod pace;
 pub mod registrations;
 pub mod socket;
 pub mod subscriber;

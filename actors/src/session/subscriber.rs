@@ -3,7 +3,7 @@
 //! - *Owns* its socket and its subscriptions; holds the context that the auth function gave it.
 //! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Disconnect`] from workers.
 //! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
-//! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_subscriptions`.
+//! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::Chunk;
 use super::outbox::Shut;
+use super::pace::Pace;
 use super::socket::{Data, LINGER, Liveness, Socket};
 use crate::auth::{AuthInput, Grant, authorize};
 use crate::clock::{self, Millis};
@@ -92,6 +93,8 @@ pub struct SubscriberSession {
     /// Joins that wait until fewer are being asked.
     waiting: VecDeque<(Box<str>, GroupKey, Option<Name>)>,
     subscriptions: HashMap<Box<str>, Subscription>,
+    /// Of the joins that it asks for.
+    pace: Pace,
 }
 
 impl SubscriberSession {
@@ -113,6 +116,7 @@ impl SubscriberSession {
             asking: 0,
             waiting: VecDeque::new(),
             subscriptions: HashMap::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -148,23 +152,32 @@ impl SubscriberSession {
     }
 
     fn ask_to_join(&mut self, id: &str, stream: &str, group: &str, item: Option<&str>, ctx: &mut Context<Self>) {
-        let limits = &self.local.registry.settings.stream;
-        let refuse = |code: &str, text: String| {
+        if let Some((code, text)) = self.passes_limit(id, [stream, group, item.unwrap_or_default()]) {
             let key = GroupKey::new(clip(stream), clip(group));
             let item = item.map(|item| Name::from(clip(item)));
-            self.tell(&Address::new(&key).error(item.as_ref(), code, &text));
-        };
-        let longest = [id, stream, group, item.unwrap_or_default()].map(str::len).into_iter().max().unwrap_or_default();
-        if longest > limits.max_name_bytes {
-            return refuse("name_too_long", format!("a name has {longest} bytes; the limit is {}", limits.max_name_bytes));
-        }
-        if self.subscriptions.len() + self.waiting.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
-            return refuse(
-                "too_many_subscriptions",
-                format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions),
-            );
+            return self.tell(&Address::new(&key).error(item.as_ref(), code, &text));
         }
         self.join(id, GroupKey::new(stream, group), item.map(Name::from), ctx);
+    }
+
+    /// The limit that a join would pass, with what to say of it.
+    fn passes_limit(&mut self, id: &str, names: [&str; 3]) -> Option<(&'static str, String)> {
+        let limits = &self.local.registry.settings.stream;
+        let longest = names.into_iter().chain([id]).map(str::len).max().unwrap_or_default();
+        if longest > limits.max_name_bytes {
+            return Some(("name_too_long", format!("a name has {longest} bytes; the limit is {}", limits.max_name_bytes)));
+        }
+        if self.subscriptions.len() + self.waiting.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
+            let text = format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions);
+            return Some(("too_many_subscriptions", text));
+        }
+        // Each join may cost handlers a call and the store a read, so that joining and leaving in turn must not be free of a limit.
+        let (per_second, at_once) = (limits.max_joins_per_second, limits.max_subscriptions.max(limits.max_joins_per_second));
+        if !self.pace.take(Instant::now(), per_second, at_once) {
+            let text = format!("this connection joins more often than {per_second} times a second; try again later");
+            return Some(("too_many_joins", text));
+        }
+        None
     }
 
     fn join(&mut self, id: &str, group: GroupKey, item: Option<Name>, ctx: &mut Context<Self>) {
