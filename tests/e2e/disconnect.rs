@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::raw::{CLOSE, Raw, TEXT};
 use crate::server::Server;
 use crate::subscriber::Subscriber;
-use crate::worker::{Calls, Worker};
+use crate::worker::{Calls, Worker, write};
 
 const DISCONNECT: &str = "stream::disconnect";
 
@@ -129,4 +130,27 @@ async fn function_is_reserved_and_listed() {
     let listed = worker.result("engine::functions::list", json!({"include_internal": true})).await;
     let row = |id: &str| listed["functions"].as_array().unwrap().iter().find(|row| row["function_id"] == id).cloned().unwrap();
     assert_eq!(row(DISCONNECT)["worker_name"], row("stream::set")["worker_name"]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_group_follows_the_close_frame() {
+    let (server, worker, _) = start().await;
+    let writer = Worker::open(&server).await;
+    for round in 0..20 {
+        let mut raw = Raw::open(server.streams(), "/").await;
+        let join = json!({"type": "join", "data": {"subscriptionId": round.to_string(), "streamName": "s", "groupId": "g"}});
+        raw.frame(TEXT, join.to_string().as_bytes()).await;
+        raw.json().await;
+        for n in 0..200 {
+            writer.void("stream::set", write("s", "g", "i", json!({"id": "i", "n": n})));
+        }
+        worker.result("stream::disconnect", json!({"subscription_id": round.to_string()})).await;
+        for n in 0..200 {
+            writer.void("stream::set", write("s", "g", "i", json!({"id": "i", "n": n})));
+        }
+        while raw.next().await.expect("a close frame").0 != CLOSE {}
+        raw.frame(CLOSE, &4403_u16.to_be_bytes()).await;
+        assert_eq!(raw.next().await, None, "a frame after the close frame");
+        writer.settle().await;
+    }
 }

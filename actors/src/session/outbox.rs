@@ -50,6 +50,8 @@ struct Outbox {
     waker: Option<Waker>,
     /// Whether the connection was told that there is something, and had no turn since.
     woken: bool,
+    /// Whether a close frame was queued, behind which nothing may go (RFC 6455, section 5.5.1).
+    closed: bool,
     ended: bool,
     /// Whether the first frame is the rest of one that the connection has a part of.
     begun: bool,
@@ -70,6 +72,7 @@ impl Default for Outbox {
             limit_bytes: 0,
             waker: None,
             woken: false,
+            closed: false,
             ended: true,
             begun: false,
             unread: false,
@@ -90,6 +93,14 @@ impl OutboxRef {
     /// Queues a frame whatever waits already; for the few that a session sends of its own accord.
     pub fn push_always(&self, frame: Bytes) {
         self.0.borrow_mut().push(frame);
+    }
+
+    /// Queues the close frame, whatever waits already. What is pushed from then on is dropped, by whomever: a group learns a little later than
+    /// the socket that a subscription has ended.
+    pub fn push_last(&self, close: Bytes) {
+        let mut outbox = self.0.borrow_mut();
+        outbox.push(close);
+        outbox.closed = true;
     }
 
     /// Lets what is queued go out, then ends the connection.
@@ -160,8 +171,9 @@ impl Sink for OutboxRef {
         let mut outbox = self.0.borrow_mut();
         // One frame may pass the limit, so that a snapshot larger than it can be sent at all. And what is pushed in one go, a commit with many
         // changes of a group for instance, says nothing about how fast the client reads.
+        // To a socket that closes there is nothing more to say, and nobody is to wait for it.
         let times = if outbox.woken { AT_ONCE } else { 1 };
-        let room = outbox.bytes < outbox.limit_bytes.saturating_mul(times);
+        let room = outbox.closed || outbox.bytes < outbox.limit_bytes.saturating_mul(times);
         if room {
             outbox.push(frame.clone());
         }
@@ -175,7 +187,7 @@ impl Sink for OutboxRef {
 
 impl Outbox {
     fn push(&mut self, frame: Bytes) {
-        if !self.ended {
+        if !self.ended && !self.closed {
             self.bytes += frame.len();
             self.frames.push_back(frame);
             self.wake();
@@ -250,5 +262,45 @@ impl Drop for OutboxBody {
         if let Some(session) = outbox.session.take() {
             session.do_send(Shut::Gone);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix::{Actor, Handler};
+    use futures_util::StreamExt;
+
+    /// A session that does nothing.
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Context = actix::Context<Self>;
+    }
+
+    impl Handler<Shut> for Nobody {
+        type Result = ();
+
+        fn handle(&mut self, _: Shut, _: &mut Self::Context) {}
+    }
+
+    fn outbox() -> OutboxRef {
+        OutboxRef::new(SocketId::NONE, 10, Nobody.start().recipient())
+    }
+
+    #[actix_rt::test]
+    async fn nothing_follows_a_close_frame() {
+        let outbox = outbox();
+        assert!(outbox.push(&Bytes::from_static(b"a change")));
+        outbox.push_last(Bytes::from_static(b"close"));
+        // As if there were room, or somebody would wait for it.
+        assert!(outbox.push(&Bytes::from_static(b"a later change")));
+        outbox.push_with(&Bytes::from_static(b"a second sync"));
+        outbox.push_always(Bytes::from_static(b"an answer"));
+        outbox.push_last(Bytes::from_static(b"close again"));
+        assert_eq!(outbox.queued_bytes(), 13);
+        outbox.end();
+        let sent: Vec<_> = outbox.body(None).map(Result::unwrap_or_default).collect().await;
+        assert_eq!(sent, ["a change", "close"]);
     }
 }

@@ -102,7 +102,7 @@ impl Socket {
                     self.state = State::Closing;
                     self.closed_for = Some(CloseCode::Normal);
                     let code = close.map_or(CloseCode::Normal.code(), |close| close.code);
-                    self.outbox.push_always(frame::encode_close(code, ""));
+                    self.outbox.push_last(frame::encode_close(code, ""));
                     self.outbox.end();
                 }
                 _ if self.state == State::Closing => {}
@@ -127,7 +127,7 @@ impl Socket {
         if self.state == State::Open {
             self.state = State::Closing;
             self.closed_for = Some(code);
-            self.outbox.push_always(frame::encode_close(code.code(), reason));
+            self.outbox.push_last(frame::encode_close(code.code(), reason));
         }
     }
 

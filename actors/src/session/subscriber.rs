@@ -431,7 +431,7 @@ impl Handler<Shut> for SubscriberSession {
     fn handle(&mut self, shut: Shut, ctx: &mut Self::Context) {
         match shut {
             Shut::Close(code) => {
-                if code == CloseCode::TooSlow {
+                if code == CloseCode::TooSlow && !self.socket.is_closing() {
                     // What waits would keep the close frame waiting.
                     self.socket.outbox.clear();
                 }
