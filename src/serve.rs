@@ -27,9 +27,6 @@ const BACKLOG: i32 = 4_096;
 /// How long answers to calls under way, and close frames, may take beyond `drain_ms` when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a peer may take nothing of what it is sent.
-const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-
 /// Serves until a signal comes or an actor dies.
 ///
 /// # Errors
@@ -45,11 +42,12 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let (workers, streams) = (workers.listen()?, streams.listen()?);
     let addresses = (workers.local_addr()?, streams.local_addr()?);
 
+    let (worker_deadline, stream_deadline) = (config.worker.settings.write_deadline, config.stream.settings.write_deadline);
     let registry = system.registry().clone();
     let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
         .workers(1)
         .tcp_nodelay(true)
-        .on_connect(|connection, _| give_up_on_silence(connection))
+        .on_connect(move |connection, _| give_up_on_silence(connection, worker_deadline))
         .disable_signals();
     let worker_server = match &tls.workers {
         None => worker_server.listen(workers)?,
@@ -60,7 +58,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let max_connections = config.stream.settings.max_connections.saturating_add(1_000);
     let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
         .tcp_nodelay(true)
-        .on_connect(|connection, _| give_up_on_silence(connection))
+        .on_connect(move |connection, _| give_up_on_silence(connection, stream_deadline))
         .max_connections(max_connections)
         // Those in a TLS handshake; the first few who do not finish theirs must not keep the others out.
         .max_connection_rate(max_connections)
@@ -176,15 +174,15 @@ impl Port {
     }
 }
 
-/// Has the kernel end a connection whose peer takes nothing for [`WRITE_DEADLINE`], a closed window included.
+/// Has the kernel end a connection whose peer takes nothing for so long of what it is sent, a closed window included.
 ///
 /// actix-http (3.20) has no timer of its own while a write is blocked, so without this a client that stops reading would be kept for ever.
-fn give_up_on_silence(connection: &dyn std::any::Any) {
+fn give_up_on_silence(connection: &dyn std::any::Any, write_deadline: Duration) {
     let Some(stream) = socket_of(connection) else {
         tracing::error!("a connection of an unknown kind, which will be kept however long it takes nothing; this is a bug of Weir");
         return;
     };
-    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(WRITE_DEADLINE)) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(write_deadline)) {
         tracing::warn!(%error, "cannot set TCP_USER_TIMEOUT");
     }
 }
@@ -231,6 +229,8 @@ mod tests {
     use super::*;
     use crate::tls::Tls;
 
+    const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
     /// What the sockets have that a server accepts which is like those above.
     fn accepted(tls: Option<&Tls>, connect: impl FnOnce(SocketAddr)) -> (Option<Duration>, bool) {
         let (sender, receiver) = mpsc::channel();
@@ -238,7 +238,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         actix_rt::System::new().block_on(async {
             let server = HttpServer::new(App::new).workers(1).tcp_nodelay(true).disable_signals().on_connect(move |connection, _| {
-                give_up_on_silence(connection);
+                give_up_on_silence(connection, WRITE_DEADLINE);
                 let socket = socket2::SockRef::from(socket_of(connection).unwrap());
                 let _ = sender.send((socket.tcp_user_timeout().unwrap(), socket.tcp_nodelay().unwrap()));
             });

@@ -24,6 +24,8 @@ pub struct WorkerSettings {
     pub max_message_bytes: usize,
     /// How much may wait for a worker that does not read before calls to it fail.
     pub outbox_bytes: usize,
+    /// How long a worker may take nothing of what it is sent before its connection is ended, by whoever serves the port.
+    pub write_deadline: Duration,
     /// How long a call may take when its caller set no limit.
     pub invocation_timeout: Duration,
     /// Calls under way at one worker.
@@ -38,6 +40,7 @@ impl Default for WorkerSettings {
             token: None,
             max_message_bytes: 16 << 20,
             outbox_bytes: 64 << 20,
+            write_deadline: Duration::from_secs(30),
             invocation_timeout: Duration::from_secs(300),
             max_invocations: 10_000,
             max_functions: 10_000,
@@ -84,6 +87,8 @@ pub struct StreamSettings {
     pub ping_interval: Duration,
     /// How long a socket may be silent.
     pub idle_timeout: Duration,
+    /// How long a client may take nothing of what it is sent before its connection is ended, by whoever serves the port.
+    pub write_deadline: Duration,
     /// Sockets on the stream port.
     pub max_connections: usize,
     /// Of these from one address. Clients behind one proxy all have its address.
@@ -113,6 +118,7 @@ impl Default for StreamSettings {
             overflow_by_stream: BTreeMap::new(),
             ping_interval: Duration::from_secs(25),
             idle_timeout: Duration::from_secs(60),
+            write_deadline: Duration::from_secs(30),
             max_connections: 25_000,
             max_connections_per_address: 25_000,
             drain: Duration::from_secs(5),

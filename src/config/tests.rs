@@ -94,7 +94,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
     let config = loaded(&stream(
         "port: 0, host: localhost, tls: { cert: c.pem, key: k.pem }, allowed_origins: ['https://a', 'https://*.b'], auth_function: a, auth_timeout_ms: 1, auth_refusal: http, join_failure: allow, join_timeout_ms: 2, \
          max_message_bytes: 1024, max_subscriptions: 3, max_joins_per_second: 10, max_name_bytes: 4, max_value_bytes: 1025, outbox_bytes: 1026, \
-         leave_grace_ms: 8, ping_interval_ms: 5, idle_timeout_ms: 6, max_connections: 7, \
+         leave_grace_ms: 8, ping_interval_ms: 5, idle_timeout_ms: 6, write_deadline_ms: 11, max_connections: 7, \
          max_connections_per_address: 8, drain_ms: 9, overflow: close, overflow_by_stream: { a: resync }",
     ));
     let expected = StreamConfig {
@@ -123,6 +123,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
             outbox_bytes: 1026,
             ping_interval: Duration::from_millis(5),
             idle_timeout: Duration::from_millis(6),
+            write_deadline: Duration::from_millis(11),
             max_connections: 7,
         },
     };
@@ -132,7 +133,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
 #[test]
 fn every_key_of_the_worker_module_reaches_its_field() {
     let config = loaded(&worker(
-        "port: 1, host: '::1', token: s3cret, tls: { cert: c, key: k }, max_message_bytes: 16777217, outbox_bytes: 1024, invocation_timeout_ms: 2, max_invocations: 3, max_functions: 4",
+        "port: 1, host: '::1', token: s3cret, tls: { cert: c, key: k }, max_message_bytes: 16777217, outbox_bytes: 1024, write_deadline_ms: 5, invocation_timeout_ms: 2, max_invocations: 3, max_functions: 4",
     ));
     let expected = WorkerConfig {
         host: "::1".to_owned(),
@@ -142,6 +143,7 @@ fn every_key_of_the_worker_module_reaches_its_field() {
             token: Token::new("s3cret"),
             max_message_bytes: 16_777_217,
             outbox_bytes: 1024,
+            write_deadline: Duration::from_millis(5),
             invocation_timeout: Duration::from_millis(2),
             max_invocations: 3,
             max_functions: 4,

@@ -12,10 +12,10 @@ use crate::subscriber::Subscriber;
 use crate::worker::Calls;
 
 /// A client that is a process: it joins the group of these tests by its path and reads.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    fn start(server: &Server) -> Self {
+    pub(crate) fn start(server: &Server) -> Self {
         let (host, port) = server.streams().split_once(':').unwrap();
         let request = "GET /stream/s/g/ HTTP/1.1\\r\\nHost: x\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\
                        Sec-WebSocket-Version: 13\\r\\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n";
@@ -34,7 +34,7 @@ impl Process {
         Self(process)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status().unwrap().success());
     }
 }

@@ -27,6 +27,7 @@ mod drain;
 mod full_disk;
 mod functions;
 mod guards;
+mod half_open;
 mod handshake;
 mod join;
 mod leave;

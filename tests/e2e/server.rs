@@ -97,10 +97,10 @@ impl Server {
         Self::launch(json!({"adapter": adapter}), json!({}), &Place { environment, ..Place::default() })
     }
 
-    /// The same in a network namespace, listening on `host` of it.
-    pub(crate) fn inside(namespace: &str, host: &str, adapter: &Value) -> Self {
+    /// A server in a network namespace, listening on `host` of it, whose stream module has these keys.
+    pub(crate) fn inside(namespace: &str, host: &str, stream: Value) -> Self {
         let place = Place { namespace: Some(namespace), host, ..Place::default() };
-        Self::must(Self::launch(json!({"adapter": adapter}), json!({}), &place))
+        Self::must(Self::launch(stream, json!({}), &place))
     }
 
     /// A server with these keys beside host and port.

@@ -57,8 +57,10 @@ struct Outbox {
     begun: bool,
     /// Whether something waited when the connection ended.
     unread: bool,
-    /// Pieces of frames that the connection has taken while more waited.
+    /// Pieces of frames that the connection has taken.
     taken: u64,
+    /// How many these were at the last look at which something waited.
+    waited_at: Option<u64>,
     drained: Vec<Recipient<Drained>>,
     session: Option<Recipient<Shut>>,
 }
@@ -77,6 +79,7 @@ impl Default for Outbox {
             begun: false,
             unread: false,
             taken: 0,
+            waited_at: None,
             drained: Vec::new(),
             session: None,
         }
@@ -141,10 +144,13 @@ impl OutboxRef {
         outbox.bytes = outbox.frames.iter().map(Bytes::len).sum();
     }
 
-    /// Pieces of frames that the connection has taken so far while more waited: a sign that the client reads.
-    #[must_use]
-    pub fn taken(&self) -> u64 {
-        self.0.borrow().taken
+    /// Whether the connection has taken something since the last call that waited then: a sign that the client reads.
+    ///
+    /// What it takes at once is none: the kernel has room for megabytes of a client that is frozen.
+    pub fn took_what_waited(&self) -> bool {
+        let mut outbox = self.0.borrow_mut();
+        let waits = (!outbox.frames.is_empty()).then_some(outbox.taken);
+        std::mem::replace(&mut outbox.waited_at, waits).is_some_and(|taken| taken < outbox.taken)
     }
 
     /// Whether the connection has ended while something waited for it.
@@ -238,8 +244,7 @@ impl Stream for OutboxBody {
                 outbox.frames.push_front(rest);
             }
             outbox.bytes -= frame.len();
-            // What the kernel takes at once, a ping for instance, says nothing about the client.
-            outbox.taken += u64::from(!outbox.frames.is_empty());
+            outbox.taken += 1;
             outbox.tell_drained();
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -302,5 +307,30 @@ mod tests {
         outbox.end();
         let sent: Vec<_> = outbox.body(None).map(Result::unwrap_or_default).collect().await;
         assert_eq!(sent, ["a change", "close"]);
+    }
+
+    #[actix_rt::test]
+    async fn what_is_taken_at_once_is_no_sign_of_a_reader() {
+        let outbox = outbox();
+        let mut body = outbox.body(None);
+        for _ in 0..3 {
+            for _ in 0..3 {
+                outbox.push_always(Bytes::from_static(b"a change"));
+            }
+            for _ in 0..3 {
+                body.next().await;
+            }
+            assert!(!outbox.took_what_waited());
+        }
+        outbox.push_always(Bytes::from_static(b"a change"));
+        outbox.push_always(Bytes::from_static(b"a change"));
+        assert!(!outbox.took_what_waited());
+        assert!(!outbox.took_what_waited(), "it waits");
+        body.next().await;
+        assert!(outbox.took_what_waited());
+        assert!(!outbox.took_what_waited(), "the other one waits");
+        body.next().await;
+        assert!(outbox.took_what_waited());
+        assert!(!outbox.took_what_waited());
     }
 }

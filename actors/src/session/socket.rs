@@ -33,9 +33,6 @@ pub struct Socket {
     pub outbox: OutboxRef,
     reader: FrameReader,
     heard: Instant,
-    taken: u64,
-    /// Whether something waited to be sent when the peer was last looked at.
-    waited: bool,
     /// The first ping since the peer was last heard of.
     pinged: Option<Instant>,
     state: State,
@@ -52,8 +49,8 @@ enum State {
 /// What a look at a silent socket led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
-    /// Heard of lately, or pinged.
-    Alive,
+    /// Heard of lately, or pinged; the next look is due after this time.
+    Alive(Duration),
     /// Silent for too long.
     Dead,
 }
@@ -67,8 +64,6 @@ impl Socket {
             outbox,
             reader: FrameReader::new(Limits { max_message_bytes }),
             heard: Instant::now(),
-            taken: 0,
-            waited: false,
             pinged: None,
             state: State::Open,
             closed_for: None,
@@ -151,11 +146,12 @@ impl Socket {
     }
 
     /// Whether the connection, which has ended, had been one to a peer that neither answered nor read: the kernel gives up on those before
-    /// [`check`](Self::check) does where data waits for them.
-    pub fn was_unresponsive(&mut self) -> bool {
+    /// [`check`](Self::check) does where data waits for them, after `write_deadline`.
+    pub fn was_unresponsive(&mut self, write_deadline: Duration) -> bool {
         let silent = self.silence();
-        let unread = self.outbox.ended_unread() && silent >= UNANSWERED;
-        unread || self.pinged.is_some_and(|at| at.elapsed() >= UNANSWERED)
+        let unanswered = UNANSWERED.min(write_deadline);
+        let unread = self.outbox.ended_unread() && silent >= unanswered;
+        unread || self.pinged.is_some_and(|at| at.elapsed() >= unanswered)
     }
 
     fn heard_of(&mut self) {
@@ -165,11 +161,8 @@ impl Socket {
 
     /// How long the peer has neither sent nor taken anything.
     pub fn silence(&mut self) -> Duration {
-        // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting. Only what had to wait says so: what
-        // the kernel has room for it takes of us, a MiB and more, whether the peer reads or not.
-        let taken = std::mem::replace(&mut self.taken, self.outbox.taken()) != self.taken;
-        let waited = std::mem::replace(&mut self.waited, self.outbox.queued_bytes() > 0);
-        if taken && waited {
+        // A peer that takes what it is sent is alive, even if a long message keeps its pong waiting.
+        if self.outbox.took_what_waited() {
             self.heard_of();
         }
         self.heard.elapsed()
@@ -178,14 +171,42 @@ impl Socket {
     /// Pings a peer that was silent for `ping_interval`, and gives it up after `idle_timeout`.
     pub fn check(&mut self, ping_interval: Duration, idle_timeout: Duration) -> Liveness {
         let silent = self.silence();
-        if silent >= idle_timeout {
-            return Liveness::Dead;
-        }
+        let Some(next) = next_look(silent, ping_interval, idle_timeout) else { return Liveness::Dead };
         if silent >= ping_interval / 2 && self.state == State::Open {
             // Where even a ping finds no room, the silence will tell.
             let _ = self.outbox.push(&frame::encode_ping(b""));
             self.pinged.get_or_insert_with(Instant::now);
         }
-        Liveness::Alive
+        Liveness::Alive(next)
+    }
+}
+
+/// When a peer is to be looked at again: with every ping, and when its time is over, not with the first ping after that. `None` where it is.
+fn next_look(silent: Duration, ping_interval: Duration, idle_timeout: Duration) -> Option<Duration> {
+    let rest = idle_timeout.saturating_sub(silent);
+    (!rest.is_zero()).then(|| rest.min(ping_interval))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::StreamSettings;
+
+    #[test]
+    fn peer_that_vanishes_is_found_within_60_s_whenever_it_was_last_heard_of() {
+        let StreamSettings { ping_interval, idle_timeout, .. } = StreamSettings::default();
+        for last in (0..60_000).step_by(50).map(Duration::from_millis) {
+            // The first look is a ping after the beginning; until the peer vanishes it has only just been heard of.
+            let (mut now, mut silent) = (Duration::ZERO, Duration::ZERO);
+            let mut next = Some(ping_interval);
+            while let Some(pause) = next {
+                now += pause;
+                silent = now.saturating_sub(last);
+                next = next_look(silent, ping_interval, idle_timeout);
+            }
+            assert_eq!(silent, idle_timeout, "last heard of at {last:?}");
+        }
+        assert!(idle_timeout <= Duration::from_secs(60));
+        assert!(ping_interval * 2 <= idle_timeout, "a ping may be lost");
     }
 }

@@ -336,11 +336,23 @@ impl SubscriberSession {
         self.waiting.clear();
         let reason = match self.socket.closed_for() {
             Some(code) => code.into(),
-            None if self.socket.was_unresponsive() => Reason::Unresponsive,
+            None if self.socket.was_unresponsive(self.local.registry.settings.stream.write_deadline) => Reason::Unresponsive,
             None => Reason::Lost,
         };
         for (_, subscription) in std::mem::take(&mut self.subscriptions) {
             self.end(subscription, reason);
+        }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let settings = &self.local.registry.settings.stream;
+        match self.socket.check(settings.ping_interval, settings.idle_timeout) {
+            Liveness::Alive(next) => drop(ctx.run_later(next, Self::look)),
+            Liveness::Dead => {
+                tracing::info!(session = %self.socket.id, "client did not answer pings; closing");
+                self.socket.give_up();
+                ctx.stop();
+            }
         }
     }
 
@@ -369,15 +381,7 @@ impl Actor for SubscriberSession {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.local.add(self.socket.id, self.socket.outbox.clone());
         self.local.enlist(self.socket.id, ctx.address().recipient());
-        let settings = &self.local.registry.settings.stream;
-        let (ping_interval, idle_timeout) = (settings.ping_interval, settings.idle_timeout);
-        ctx.run_interval(ping_interval, move |session, ctx| {
-            if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
-                tracing::info!(session = %session.socket.id, "client did not answer pings; closing");
-                session.socket.give_up();
-                ctx.stop();
-            }
-        });
+        ctx.run_later(self.local.registry.settings.stream.ping_interval, Self::look);
         if let Some(code) = self.refused {
             let (group, item) = self.subscribe.take().unwrap_or_else(|| (GroupKey::new("", ""), None));
             self.socket.outbox.push_always(Address::new(&group).unauthorized(item.as_ref()).frames());

@@ -25,19 +25,24 @@ impl TelemetrySession {
     pub fn new(socket: Socket, liveness: (Duration, Duration)) -> Self {
         Self { socket, liveness }
     }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let (ping_interval, idle_timeout) = self.liveness;
+        match self.socket.check(ping_interval, idle_timeout) {
+            Liveness::Alive(next) => drop(ctx.run_later(next, Self::look)),
+            Liveness::Dead => {
+                self.socket.give_up();
+                ctx.stop();
+            }
+        }
+    }
 }
 
 impl Actor for TelemetrySession {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (ping_interval, idle_timeout) = self.liveness;
-        ctx.run_interval(ping_interval, move |session, ctx| {
-            if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
-                session.socket.give_up();
-                ctx.stop();
-            }
-        });
+        ctx.run_later(self.liveness.0, Self::look);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -344,6 +344,14 @@ impl WorkerSession {
         false
     }
 
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let settings = &self.local.registry.settings.stream;
+        match self.socket.check(settings.ping_interval, settings.idle_timeout) {
+            Liveness::Alive(next) => drop(ctx.run_later(next, Self::look)),
+            Liveness::Dead => self.give_up(ctx),
+        }
+    }
+
     fn give_up(&mut self, ctx: &mut Context<Self>) {
         tracing::warn!(worker = %self.me.id, bytes = self.socket.outbox.queued_bytes(), "worker neither answers pings nor reads; closing");
         self.end();
@@ -383,13 +391,7 @@ impl Actor for WorkerSession {
         }
         tracing::info!(worker = %self.me.id, address = %self.me.address, "worker connected");
         ctx.run_interval(TICK, |session, _| session.expire());
-        let settings = &self.registry().settings.stream;
-        let (ping_interval, idle_timeout) = (settings.ping_interval, settings.idle_timeout);
-        ctx.run_interval(ping_interval, move |session, ctx| {
-            if session.socket.check(ping_interval, idle_timeout) == Liveness::Dead {
-                session.give_up(ctx);
-            }
-        });
+        ctx.run_later(self.registry().settings.stream.ping_interval, Self::look);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

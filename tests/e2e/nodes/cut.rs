@@ -29,7 +29,7 @@ impl Field {
         let nodes = networks.iter().map(|network| {
             let url = format!("redis://{}:{}", network.redis(), redis.port());
             let adapter = with(with(redis.adapter(), &json!({"redis_url": url})), keys);
-            Server::inside(&network.name, &network.host(), &adapter)
+            Server::inside(&network.name, &network.host(), json!({"adapter": adapter}))
         });
         Self { nodes: nodes.collect(), networks, redis }
     }

@@ -3,7 +3,7 @@
 //! `writer`, `watcher` and `story` are what the tests are made of: writers remember what they were told of each call, watchers what they
 //! have seen, and a story holds both against the store. `namespace` has networks that can be cut. Every other file is one subject.
 
-mod namespace;
+pub(crate) mod namespace;
 mod story;
 mod watcher;
 mod writer;

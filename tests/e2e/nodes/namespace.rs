@@ -11,8 +11,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 const NOWHERE: &str = "02:00:00:00:00:01";
 
 /// See the [module](self). Gone with the value.
-pub(super) struct Namespace {
-    pub(super) name: String,
+pub(crate) struct Namespace {
+    pub(crate) name: String,
     /// The first of its sixteen addresses.
     base: u32,
     n: u32,
@@ -20,7 +20,7 @@ pub(super) struct Namespace {
 
 impl Namespace {
     /// Whether such networks can be had; where not, it is said why the test is skipped.
-    pub(super) fn can_be_had() -> bool {
+    pub(crate) fn can_be_had() -> bool {
         let name = format!("weir-try-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let attempt = |args: &str| match Command::new("ip").args(args.split(' ')).output() {
             Ok(output) if output.status.success() => Ok(()),
@@ -38,7 +38,7 @@ impl Namespace {
         false
     }
 
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         // Of the addresses that are set aside for tests of networks (RFC 2544), so that nobody else has them, but for tests beside this one.
         let base = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + rand::random_range(0..1 << 13) * 16;
@@ -69,37 +69,38 @@ impl Namespace {
     }
 
     /// The address of a server inside.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.address(2)
     }
 
     /// The address of Redis, as it is seen from inside.
-    pub(super) fn redis(&self) -> String {
+    pub(crate) fn redis(&self) -> String {
         self.address(5)
     }
 
-    fn to_redis(&self) -> String {
+    /// The address of a server inside, as it is seen from where Redis is.
+    pub(crate) fn to_redis(&self) -> String {
         self.address(6)
     }
 
     /// Pulls the cable to Redis.
-    pub(super) fn pull(&self) {
+    pub(crate) fn pull(&self) {
         ip(&format!("-n {} link set r down", self.name));
     }
 
     /// Plugs it in again.
-    pub(super) fn plug(&self) {
+    pub(crate) fn plug(&self) {
         ip(&format!("-n {} link set r up", self.name));
     }
 
     /// From now on everything is lost on the way, in both directions, and no end is told.
-    pub(super) fn swallow(&self) {
+    pub(crate) fn swallow(&self) {
         ip(&format!("-n {} neighbor replace {} lladdr {NOWHERE} dev r nud permanent", self.name, self.redis()));
         ip(&format!("neighbor replace {} lladdr {NOWHERE} dev {} nud permanent", self.to_redis(), self.outer("r")));
     }
 
     /// Ends that.
-    pub(super) fn carry(&self) {
+    pub(crate) fn carry(&self) {
         ip(&format!("-n {} neighbor delete {} dev r", self.name, self.redis()));
         ip(&format!("neighbor delete {} dev {}", self.to_redis(), self.outer("r")));
     }
