@@ -44,10 +44,14 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
 
     let (worker_deadline, stream_deadline) = (config.worker.settings.write_deadline, config.stream.settings.write_deadline);
     let registry = system.registry().clone();
-    let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry)))
+    let connections = Arc::<Connections>::default();
+    let max_connections = beyond(config.worker.settings.max_connections);
+    let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry, &connections)))
         .workers(1)
         .tcp_nodelay(true)
         .on_connect(move |connection, _| give_up_on_silence(connection, worker_deadline))
+        .max_connections(max_connections)
+        .max_connection_rate(max_connections)
         .disable_signals();
     let worker_server = match &tls.workers {
         None => worker_server.listen(workers)?,
@@ -55,7 +59,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let registry = system.registry().clone();
     let connections = Arc::<Connections>::default();
-    let max_connections = config.stream.settings.max_connections.saturating_add(1_000);
+    let max_connections = beyond(config.stream.settings.max_connections);
     let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
         .tcp_nodelay(true)
         .on_connect(move |connection, _| give_up_on_silence(connection, stream_deadline))
@@ -110,6 +114,11 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
         Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
         None => Ok(()),
     }
+}
+
+/// How many connections actix-web may take where so many WebSockets are allowed: those that are one too many want an answer, and so do health checks.
+fn beyond(max_connections: usize) -> usize {
+    max_connections.saturating_add(1_000)
 }
 
 /// Starts the system on the adapter of the configuration, and what serves the commands that look after its files.

@@ -30,6 +30,8 @@ pub struct WorkerSettings {
     pub invocation_timeout: Duration,
     /// Calls under way at one worker.
     pub max_invocations: usize,
+    /// Sockets on the worker port, those for telemetry included.
+    pub max_connections: usize,
     /// Functions that one worker may register, and as many triggers and trigger types.
     pub max_functions: usize,
 }
@@ -43,6 +45,7 @@ impl Default for WorkerSettings {
             write_deadline: Duration::from_secs(30),
             invocation_timeout: Duration::from_secs(300),
             max_invocations: 10_000,
+            max_connections: 10_000,
             max_functions: 10_000,
         }
     }

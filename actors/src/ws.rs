@@ -45,10 +45,10 @@ pub fn stream_port(registry: &Arc<Registry>, connections: &Arc<Connections>) -> 
 }
 
 /// Serves the worker port on every path. Call it once per HTTP worker thread.
-pub fn worker_port(registry: &Arc<Registry>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
-    let local = Local::new(registry.clone());
+pub fn worker_port(registry: &Arc<Registry>, connections: &Arc<Connections>) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let (local, connections) = (Local::new(registry.clone()), connections.clone());
     move |config| {
-        let handler = move |request: HttpRequest, payload: web::Payload| future::ready(connect(&local, &request, payload));
+        let handler = move |request: HttpRequest, payload: web::Payload| future::ready(connect(&local, &connections, &request, payload));
         config.default_service(web::to(handler));
     }
 }
@@ -126,7 +126,7 @@ async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: Htt
     response.streaming(start(payload, limits, Some(permit), move |socket, _| SubscriberSession::new(socket, local, entrance)))
 }
 
-fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+fn connect(local: &Rc<Local>, connections: &Arc<Connections>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let settings = &local.registry.settings.worker;
     if let Some(token) = &settings.token
         && !shows(request, token)
@@ -145,13 +145,19 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
         Ok(response) => response,
         Err(refusal) => return refusal,
     };
+    let Ok(permit) = Permit::take(connections, None, (settings.max_connections, usize::MAX)) else {
+        tracing::warn!(limit = settings.max_connections, "worker refused: `max_connections` of the worker module is reached");
+        return HttpResponse::ServiceUnavailable()
+            .insert_header(("Retry-After", "5"))
+            .body("too many connections of workers; close some, or raise `max_connections` of the worker module\n");
+    };
     // Published Rust SDKs (0.25) turn Nagle's algorithm off only for a server that says so.
     response.insert_header(("x-iii-capabilities", "tcp-nodelay"));
     let limits = (settings.max_message_bytes, settings.outbox_bytes);
     // Appended by the SDKs to whatever path they were given.
     if path.ends_with("/otel") {
         let liveness = (local.registry.settings.stream.ping_interval, local.registry.settings.stream.idle_timeout);
-        return response.streaming(start(payload, limits, None, move |socket, _| TelemetrySession::new(socket, liveness)));
+        return response.streaming(start(payload, limits, Some(permit), move |socket, _| TelemetrySession::new(socket, liveness)));
     }
     let Some(store) = local.registry.store().cloned() else {
         return HttpResponse::ServiceUnavailable().body("the server is starting; try again\n");
@@ -171,7 +177,7 @@ fn connect(local: &Rc<Local>, request: &HttpRequest, payload: web::Payload) -> H
         });
         WorkerSession::new(socket, local, me, store)
     };
-    response.streaming(start(payload, limits, None, session))
+    response.streaming(start(payload, limits, Some(permit), session))
 }
 
 /// Whether a worker shows `token`, in a header or in the URL, where published SDKs can be given it.

@@ -68,6 +68,7 @@ pub(super) const WORKER: &[Key<WorkerConfig>] = &[
     key("write_deadline_ms", |s| Slot::Millis(&mut s.settings.write_deadline)),
     key("invocation_timeout_ms", |s| Slot::Millis(&mut s.settings.invocation_timeout)),
     key("max_invocations", |s| count(&mut s.settings.max_invocations)),
+    key("max_connections", |s| count(&mut s.settings.max_connections)),
     key("max_functions", |s| count(&mut s.settings.max_functions)),
 ];
 

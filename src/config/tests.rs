@@ -133,7 +133,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
 #[test]
 fn every_key_of_the_worker_module_reaches_its_field() {
     let config = loaded(&worker(
-        "port: 1, host: '::1', token: s3cret, tls: { cert: c, key: k }, max_message_bytes: 16777217, outbox_bytes: 1024, write_deadline_ms: 5, invocation_timeout_ms: 2, max_invocations: 3, max_functions: 4",
+        "port: 1, host: '::1', token: s3cret, tls: { cert: c, key: k }, max_message_bytes: 16777217, outbox_bytes: 1024, write_deadline_ms: 5, invocation_timeout_ms: 2, max_invocations: 3, max_connections: 6, max_functions: 4",
     ));
     let expected = WorkerConfig {
         host: "::1".to_owned(),
@@ -146,6 +146,7 @@ fn every_key_of_the_worker_module_reaches_its_field() {
             write_deadline: Duration::from_millis(5),
             invocation_timeout: Duration::from_millis(2),
             max_invocations: 3,
+            max_connections: 6,
             max_functions: 4,
         },
     };

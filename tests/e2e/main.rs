@@ -52,4 +52,5 @@ mod tls;
 mod trigger_types;
 mod triggers;
 mod update;
+mod worker_limits;
 mod workers;

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 #[derive(Debug)]
 pub struct Chunk(pub Bytes);
 
-/// The connections of the stream port.
+/// The connections of a port.
 #[derive(Debug, Default)]
 pub struct Connections {
     all: AtomicUsize,
