@@ -228,3 +228,40 @@ async fn health_check_names_what_nobody_serves() {
     keeper.disconnect().await;
     until("503 of the health check", async || ready(&server).await.0 == 503).await;
 }
+
+#[tokio::test]
+async fn client_that_is_refused_causes_no_read() {
+    let server = Server::with(json!({"adapter": {"class": "my::store"}, "auth_function": "my::auth"}));
+    let keeper = Worker::open(&server).await;
+    let (mut lists, mut gets) = (keeper.serve("my::store::list", |_| json!([])), keeper.serve("my::store::get", |_| json!(null)));
+    drop(keeper.serve("my::auth", |data| json!({"context": null, "unauthorized": data["path"].as_str().unwrap().contains("evil")})));
+    drop(keeper.serve("on_join", |data| json!({"unauthorized": data["group_id"] == "closed"})));
+    keeper.trigger("j", "stream:join", "on_join", json!({}));
+    keeper.settle().await;
+    // By the auth function, …
+    for path in ["/stream/evil/g/", "/stream/evil/g/i/"] {
+        let mut subscriber = Subscriber::open(&server, path).await;
+        assert_eq!(subscriber.next_event().await, json!({"type": "unauthorized"}));
+        subscriber.join("1", "evil", "g").await;
+        subscriber.join_item("2", "evil", "g", "i").await;
+        assert!(subscriber.under_way().await.is_empty());
+    }
+    // … and by a join handler.
+    for path in ["/stream/s/closed/", "/stream/s/closed/i/"] {
+        let mut subscriber = Subscriber::open(&server, path).await;
+        assert_eq!(subscriber.next_event().await, json!({"type": "unauthorized"}));
+        subscriber.join("1", "s", "closed").await;
+        subscriber.join_item("2", "s", "closed", "i").await;
+        for _ in 0..2 {
+            assert_eq!(subscriber.next_event().await, json!({"type": "unauthorized"}));
+        }
+    }
+    // Reads come in the order of the joins at the latest: those of clients that are let in are the first there are.
+    let (mut subscriber, _) = Subscriber::of(&server, "s", "open").await;
+    assert_eq!(lists.data().await, group("s", "open"));
+    subscriber.join_item("2", "s", "open", "i").await;
+    subscriber.sync().await;
+    assert_eq!(gets.data().await, key("s", "open", "i"));
+    keeper.settle().await;
+    assert!(lists.is_empty() && gets.is_empty());
+}
