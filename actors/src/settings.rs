@@ -80,6 +80,8 @@ pub struct StreamSettings {
     pub max_name_bytes: usize,
     /// Largest value.
     pub max_value_bytes: usize,
+    /// Streams that may hold items. Where items are in Redis or a worker's, nobody counts.
+    pub max_streams: usize,
     /// How much may wait for a client before it is too slow.
     pub outbox_bytes: usize,
     /// What becomes of a client that is.
@@ -116,6 +118,7 @@ impl Default for StreamSettings {
             max_joins_per_second: 100,
             max_name_bytes: 512,
             max_value_bytes: 16 << 20,
+            max_streams: 100_000,
             outbox_bytes: 1 << 20,
             overflow: Overflow::Resync,
             overflow_by_stream: BTreeMap::new(),

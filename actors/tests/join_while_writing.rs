@@ -147,6 +147,9 @@ impl Adapter for Deferring {
     fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
         self.0.list_all()
     }
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        self.0.streams_before(stream)
+    }
     fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
         self.0.commit(writes, heads)
     }

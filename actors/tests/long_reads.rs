@@ -40,6 +40,9 @@ impl Adapter for Slow {
     fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
         self.items.list_all()
     }
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        self.items.streams_before(stream)
+    }
     fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
         self.items.commit(writes, heads)
     }

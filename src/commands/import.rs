@@ -43,7 +43,8 @@ pub(super) fn run(config: &Config, mut from: impl BufRead, import: &Import) -> a
     {
         bail!(mixes(stream));
     }
-    let mut ledger = Ledger::new(Box::new(store), config.stream.settings.max_value_bytes);
+    let settings = &config.stream.settings;
+    let mut ledger = Ledger::new(Box::new(store), settings.max_value_bytes, settings.max_streams);
     loop {
         let (more, item) = read(&mut parser)?;
         if let Some((key, data)) = item {

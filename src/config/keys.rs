@@ -90,6 +90,7 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("max_joins_per_second", |s| count(&mut s.settings.max_joins_per_second)),
     key("max_name_bytes", |s| name_bytes(&mut s.settings.max_name_bytes)),
     key("max_value_bytes", |s| bytes(&mut s.settings.max_value_bytes)),
+    key("max_streams", |s| count(&mut s.settings.max_streams)),
     key("outbox_bytes", |s| bytes(&mut s.settings.outbox_bytes)),
     key("overflow", |s| Slot::Choice(&mut s.settings.overflow)),
     key("overflow_by_stream", |s| Slot::ByStream(&mut s.settings.overflow_by_stream)),

@@ -93,7 +93,7 @@ fn bare_list_is_read_as_the_modules() {
 fn every_key_of_the_stream_module_reaches_its_field() {
     let config = loaded(&stream(
         "port: 0, host: localhost, tls: { cert: c.pem, key: k.pem }, allowed_origins: ['https://a', 'https://*.b'], auth_function: a, auth_timeout_ms: 1, auth_refusal: http, join_failure: allow, join_timeout_ms: 2, \
-         max_message_bytes: 1024, max_subscriptions: 3, max_joins_per_second: 10, max_name_bytes: 4, max_value_bytes: 1025, outbox_bytes: 1026, \
+         max_message_bytes: 1024, max_subscriptions: 3, max_joins_per_second: 10, max_name_bytes: 4, max_value_bytes: 1025, max_streams: 12, outbox_bytes: 1026, \
          leave_grace_ms: 8, ping_interval_ms: 5, idle_timeout_ms: 6, write_deadline_ms: 11, max_connections: 7, \
          max_connections_per_address: 8, drain_ms: 9, overflow: close, overflow_by_stream: { a: resync }",
     ));
@@ -120,6 +120,7 @@ fn every_key_of_the_stream_module_reaches_its_field() {
             max_joins_per_second: 10,
             max_name_bytes: 4,
             max_value_bytes: 1025,
+            max_streams: 12,
             outbox_bytes: 1026,
             ping_interval: Duration::from_millis(5),
             idle_timeout: Duration::from_millis(6),

@@ -33,6 +33,7 @@ mod join;
 mod leave;
 mod leave_grace;
 mod leave_reasons;
+mod many_streams;
 mod names;
 mod nodes;
 mod order;

@@ -90,6 +90,10 @@ impl Adapter for Memory {
         Ok(Read::Done(self.streams.iter().map(|(stream, groups)| (stream.clone(), groups.keys().cloned().collect())).collect()))
     }
 
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        Ok((!self.streams.contains_key(stream)).then_some(self.streams.len()))
+    }
+
     fn commit(&mut self, writes: &[Write], _heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
         for write in writes {
             match write {

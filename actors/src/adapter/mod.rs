@@ -63,6 +63,17 @@ pub enum AdapterError {
     /// Too many calls are under way; nothing was stored.
     #[error("{0}")]
     Overloaded(String),
+    /// As many streams as may hold an item do; nothing was stored.
+    #[error(
+        "stream '{stream}' would be one more than the {limit} that may hold items; delete those that are not needed any more, see that streams \
+         are not named by what users type, or raise `max_streams`"
+    )]
+    TooManyStreams {
+        /// The stream that was to be made.
+        stream: String,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The medium has no room left.
     #[error("{path} has no room left ({detail}); free some space there, then write again")]
     Full {
@@ -153,6 +164,12 @@ pub trait Adapter: Send + 'static {
     /// # Errors
     /// Where the backend cannot be read.
     fn list_all(&mut self) -> Result<Read<Streams>, AdapterError>;
+
+    /// How many streams hold an item before this one is made; `None` where it holds one already. Asked for each item that is new.
+    ///
+    /// # Errors
+    /// Where the backend cannot be read.
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError>;
 
     /// Applies all writes in order, or none, and records the heads of the groups that they changed.
     ///

@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::change::{Kind, Position, Snapshot};
@@ -84,6 +84,7 @@ pub struct Ledger {
     adapter: Box<dyn Adapter>,
     clock: Clock,
     max_value_bytes: usize,
+    max_streams: usize,
     heads: HashMap<GroupKey, GroupHead>,
     /// Below which no group's head may start: the highest of those that were forgotten.
     floor: Head,
@@ -93,26 +94,30 @@ pub struct Ledger {
     writes: Vec<Write>,
     pending_bytes: usize,
     recorded: Vec<Recorded>,
+    /// Streams that the batch makes.
+    made: HashSet<Box<str>>,
     /// The heads before the batch, to go back to if the commit fails.
     before: HashMap<GroupKey, GroupHead>,
 }
 
 impl Ledger {
-    /// A ledger on top of `adapter`; values that grow past `max_value_bytes` are refused.
+    /// A ledger on top of `adapter`; values that grow past `max_value_bytes` are refused, and streams beyond `max_streams`.
     #[must_use]
-    pub fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize) -> Self {
+    pub fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize, max_streams: usize) -> Self {
         let floor = adapter.floor();
         Self {
             clock: Clock::starting_at(floor.timestamp),
             floor,
             adapter,
             max_value_bytes,
+            max_streams,
             heads: HashMap::new(),
             forget_above: HEADS_KEPT,
             overlay: HashMap::new(),
             writes: Vec::new(),
             pending_bytes: 0,
             recorded: Vec::new(),
+            made: HashSet::new(),
             before: HashMap::new(),
         }
     }
@@ -196,10 +201,26 @@ impl Ledger {
     }
 
     fn put(&mut self, key: ItemKey, old: Option<Json>, new: Json) -> Result<(), AdapterError> {
+        if old.is_none() {
+            self.make(key.group.stream())?;
+        }
         self.record(&key.group, Some(key.item.clone()), Body::Written { old, new: new.clone() })?;
         self.pending_bytes += new.as_bytes().len();
         self.overlay.insert(key.clone(), Some(new.clone()));
         self.writes.push(Write::Put(key, new));
+        Ok(())
+    }
+
+    /// Sees to it that there may be such a stream. What the batch empties counts until it is committed.
+    fn make(&mut self, stream: &str) -> Result<(), AdapterError> {
+        let Some(before) = self.adapter.streams_before(stream)? else { return Ok(()) };
+        if self.made.contains(stream) {
+            return Ok(());
+        }
+        if before + self.made.len() >= self.max_streams {
+            return Err(AdapterError::TooManyStreams { stream: stream.to_owned(), limit: self.max_streams });
+        }
+        self.made.insert(stream.into());
         Ok(())
     }
 
@@ -250,6 +271,7 @@ impl Ledger {
         self.writes.clear();
         self.pending_bytes = 0;
         self.overlay.clear();
+        self.made.clear();
         let recorded = std::mem::take(&mut self.recorded);
         match result {
             Ok(()) => {

@@ -32,8 +32,8 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize) -> Self {
-        let ledger = Ledger::new(adapter, max_value_bytes);
+    pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize, max_streams: usize) -> Self {
+        let ledger = Ledger::new(adapter, max_value_bytes, max_streams);
         Self { ledger, batch: Vec::new(), readers: Readers::default(), failing: None }
     }
 

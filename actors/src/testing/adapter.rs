@@ -40,6 +40,7 @@ pub fn conforms(open: &mut Open<'_>, lasts: Lasts) {
     updates_keep_their_place_and_what_comes_back_goes_to_the_end(&mut *open(true));
     writes_of_one_batch_apply_in_order(&mut *open(true));
     groups_and_streams_are_listed_while_they_hold_an_item(&mut *open(true));
+    streams_are_counted_while_they_hold_an_item(open, lasts);
     names_of_any_kind_are_kept_apart(&mut *open(true));
     values_come_back_byte_for_byte(&mut *open(true));
     large_groups_are_listed_whole_and_as_they_were_when_asked_for(&mut *open(true));
@@ -169,6 +170,36 @@ fn groups_and_streams_are_listed_while_they_hold_an_item(adapter: &mut dyn Adapt
     assert_eq!(list_groups(adapter, "a"), ["1"]);
     commit(adapter, &[put(&ItemKey::new("x", "y", "z"), "1"), Write::Delete(ItemKey::new("x", "y", "z"))]);
     assert_eq!(all(&list_all(adapter)), [("a", vec!["1"]), ("b", vec!["1", "10"])]);
+}
+
+fn streams_are_counted_while_they_hold_an_item(open: &mut Open<'_>, lasts: Lasts) {
+    let before = |adapter: &mut dyn Adapter, stream: &str| adapter.streams_before(stream).expect("streams_before");
+    let mut adapter = open(true);
+    let key = |stream: &str, group: &str| ItemKey::new(stream, group, "i");
+    for asked in [true, false] {
+        // Whether it was asked before it was written to must not matter.
+        if asked {
+            assert_eq!(before(&mut *adapter, "a"), Some(0));
+        }
+        commit(&mut *adapter, &[put(&key("a", "1"), "1"), put(&key("b", "1"), "1"), put(&key("a", "2"), "1")]);
+        commit(&mut *adapter, &[put(&key("a", "1"), "2"), Write::Touch(GroupKey::new("c", "only an event"))]);
+        for (stream, streams) in [("a", None), ("b", None), ("c", Some(2))] {
+            assert_eq!(before(&mut *adapter, stream), streams, "{stream}");
+        }
+        commit(&mut *adapter, &[Write::Delete(key("a", "1"))]);
+        assert_eq!((before(&mut *adapter, "a"), before(&mut *adapter, "c")), (None, Some(2)));
+        commit(&mut *adapter, &[Write::Delete(key("a", "2")), put(&key("x", "1"), "1"), Write::Delete(key("x", "1"))]);
+        assert_eq!((before(&mut *adapter, "a"), before(&mut *adapter, "x")), (Some(1), Some(1)));
+        commit(&mut *adapter, &[Write::Delete(key("b", "1")), put(&key("b", "2"), "1")]);
+        assert_eq!((before(&mut *adapter, "a"), before(&mut *adapter, "b")), (Some(1), None));
+        if lasts == Lasts::Yes {
+            drop(adapter);
+            adapter = open(false);
+            assert_eq!((before(&mut *adapter, "a"), before(&mut *adapter, "b")), (Some(1), None));
+        }
+        drop(adapter);
+        adapter = open(true);
+    }
 }
 
 fn names_of_any_kind_are_kept_apart(adapter: &mut dyn Adapter) {

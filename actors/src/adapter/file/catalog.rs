@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use hashlink::LruCache;
-use rocksdb::{DB, WriteBatch};
+use rocksdb::{DB, ReadOptions, WriteBatch};
 
 use super::keys::{self, GroupRecord, Meta, StreamRecord};
 use super::shared::Shared;
-use super::view::json_of;
+use super::view::{json_of, scan};
 use crate::adapter::{AdapterError, Head, Write};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
@@ -29,6 +29,8 @@ struct Place {
 pub(super) struct Catalog {
     meta: Meta,
     streams: LruCache<Box<str>, StreamRecord>,
+    /// How many there are, once somebody has asked: a start need not wait for it.
+    count: Option<usize>,
     groups: LruCache<GroupKey, GroupRecord>,
     seen: HashMap<ItemKey, Option<Place>>,
     key: Vec<u8>,
@@ -68,6 +70,7 @@ impl Catalog {
         Self {
             meta,
             streams: LruCache::new(CACHED),
+            count: None,
             groups: LruCache::new(CACHED),
             seen: HashMap::new(),
             key: Vec::new(),
@@ -88,6 +91,28 @@ impl Catalog {
             self.streams.insert(name.into(), record);
         }
         Ok(record)
+    }
+
+    /// How many streams there are; `None` where this is one of them.
+    pub(super) fn streams_before(&mut self, store: &Shared, name: &str) -> Result<Option<usize>, AdapterError> {
+        if self.stream(store, name)?.is_some() {
+            return Ok(None);
+        }
+        if self.count.is_none() {
+            let mut count = 0;
+            scan(
+                &store.db,
+                ReadOptions::default(),
+                keys::streams(),
+                |error| store.fault(&error),
+                |_, _| {
+                    count += 1;
+                    Ok(())
+                },
+            )?;
+            self.count = Some(count);
+        }
+        Ok(self.count)
     }
 
     pub(super) fn group(&mut self, store: &Shared, group: &GroupKey) -> Result<Option<GroupRecord>, AdapterError> {
@@ -277,8 +302,10 @@ impl Catalog {
     pub(super) fn accept(&mut self, staged: Staged) {
         self.meta = staged.meta;
         self.seen.clear();
-        for (name, (_, now)) in staged.streams {
-            if now.groups > 0 {
+        for (name, (before, now)) in staged.streams {
+            let exists = now.groups > 0;
+            self.count = self.count.map(|count| (count + usize::from(exists)).saturating_sub(usize::from(before.is_some())));
+            if exists {
                 self.streams.insert(name, now);
             } else {
                 self.streams.remove(&*name);

@@ -182,6 +182,10 @@ impl Adapter for FileStore {
         Ok(Read::Deferred(Box::new(move || view.streams())))
     }
 
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        self.catalog.streams_before(&self.store, stream)
+    }
+
     fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
         if let Some(syncer) = &self.syncer {
             syncer.check()?;

@@ -126,7 +126,7 @@ impl World {
         let key = GroupKey::new("s", "g");
         let pipe = || Pipe(Rc::new(RefCell::new(Queue { frames: Vec::new(), room })));
         Self {
-            ledger: Ledger::new(Box::new(Memory::new()), 1 << 20),
+            ledger: Ledger::new(Box::new(Memory::new()), 1 << 20, 10),
             address: Address::new(&key),
             key,
             roster: Roster::default(),

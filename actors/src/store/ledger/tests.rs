@@ -12,7 +12,7 @@ fn set(ledger: &mut Ledger, item: &str, value: &str) -> Output {
 }
 
 fn at(ms: Millis) -> Ledger {
-    let mut ledger = Ledger::new(Box::new(Memory::new()), 1 << 20);
+    let mut ledger = Ledger::new(Box::new(Memory::new()), 1 << 20, 3);
     ledger.clock.fixed = Some(ms);
     ledger
 }
@@ -98,6 +98,9 @@ impl Adapter for Failing {
     fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
         self.0.list_all()
     }
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        self.0.streams_before(stream)
+    }
     fn commit(&mut self, _: &[Write], _: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
         Err(AdapterError::Failed("the disk is full".into()))
     }
@@ -114,16 +117,51 @@ impl Adapter for Failing {
 
 #[test]
 fn failed_commit_leaves_no_value_and_no_gap() {
-    let mut ledger = Ledger::new(Box::new(Failing(Memory::new())), 1 << 20);
+    let mut ledger = Ledger::new(Box::new(Failing(Memory::new())), 1 << 20, 1);
     set(&mut ledger, "a", "1");
     assert!(ledger.commit().is_err());
     assert_eq!(ledger.apply(Op::Get { key: ItemKey::new("s", "g", "a") }).unwrap(), Output::Absent);
     assert_eq!(ledger.position(&GroupKey::new("s", "g")).unwrap().0.seq, 0);
+    // Nor a stream, of which there may be one here.
+    assert_eq!(
+        ledger.apply(Op::Set { key: ItemKey::new("other", "g", "a"), data: json("1") }),
+        Ok(Output::Written { old: None, new: Some(json("1")), errors: None })
+    );
+}
+
+#[test]
+fn streams_over_the_limit_are_refused_whether_committed_or_not() {
+    let set = |ledger: &mut Ledger, stream: &str, item: &str| {
+        ledger.apply(Op::Set { key: ItemKey::new(stream, "g", item), data: json("1") }).map(drop).map_err(|error| error.code)
+    };
+    let refused = Err("STREAM_SET_ERROR".into());
+    for commits in [false, true] {
+        let mut ledger = at(1_000);
+        for stream in ["a", "b", "c"] {
+            assert_eq!(set(&mut ledger, stream, "1"), Ok(()));
+            if commits {
+                ledger.commit().unwrap();
+            }
+        }
+        assert_eq!(set(&mut ledger, "d", "1"), refused);
+        for stream in ["a", "b", "c"] {
+            assert_eq!(set(&mut ledger, stream, "2"), Ok(()), "a stream that is there may grow");
+        }
+        let event = Op::Send { group: GroupKey::new("d", "g"), item: None, name: "x".into(), data: Json::NULL };
+        assert!(ledger.apply(event).is_ok(), "an event stores nothing");
+        ledger.commit().unwrap();
+        for item in ["1", "2"] {
+            ledger.apply(Op::Delete { key: ItemKey::new("a", "g", item) }).unwrap();
+        }
+        assert_eq!(set(&mut ledger, "d", "1"), refused, "its room is free with the commit");
+        ledger.commit().unwrap();
+        assert_eq!(set(&mut ledger, "d", "1"), Ok(()));
+    }
 }
 
 #[test]
 fn update_past_the_value_limit_is_refused_and_changes_nothing() {
-    let mut ledger = Ledger::new(Box::new(Memory::new()), 16);
+    let mut ledger = Ledger::new(Box::new(Memory::new()), 16, 1);
     let raw = serde_json::value::to_raw_value(&serde_json::json!([{"type": "set", "path": "a", "value": "0123456789abcdef"}])).unwrap();
     let op = Op::Update { key: ItemKey::new("s", "g", "a"), ops: ops::parse(&raw).unwrap(), raw: Json::copy(&raw) };
     assert_eq!(ledger.apply(op).unwrap_err().code, "STREAM_UPDATE_ERROR");
