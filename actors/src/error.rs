@@ -79,14 +79,14 @@ pub const REPLY_CODES: &[(&str, &str)] = &[
     (JSON_ERROR, "a stream override answered in the wrong shape"),
     (TRIGGER_REGISTRATION_FAILED, "the trigger's configuration is invalid (in `triggerregistrationresult`)"),
     (REGISTRATION_REFUSED, "a limit on registrations was reached (in `triggerregistrationresult`)"),
-    ("STREAM_SET_ERROR", "the store, or the override without a result, failed in `stream::set`"),
+    ("STREAM_SET_ERROR", "the store, or the override without a result, failed in `stream::set`, or `max_streams` is reached"),
     ("STREAM_GET_ERROR", "the store failed in `stream::get`"),
     ("STREAM_DELETE_ERROR", "the store failed in `stream::delete`"),
     ("STREAM_GET_GROUP_ERROR", "the store failed in `stream::list`"),
     ("STREAM_LIST_GROUPS_ERROR", "the store failed in `stream::list_groups`"),
     ("STREAM_LIST_ALL_ERROR", "the store failed in `stream::list_all`"),
     ("STREAM_SEND_ERROR", "the store failed in `stream::send`"),
-    ("STREAM_UPDATE_ERROR", "the store failed in `stream::update`, or the stored value cannot be read as a tree"),
+    ("STREAM_UPDATE_ERROR", "the store failed in `stream::update`, `max_streams` is reached, or the stored value cannot be read as a tree"),
 ];
 
 /// Why Weir closes a socket.

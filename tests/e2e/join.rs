@@ -233,3 +233,32 @@ async fn join_condition_that_fails_refuses() {
     let mut subscriber = Subscriber::open(&server, "/stream/s/g/").await;
     assert_eq!(subscriber.next_event().await, json!({"type": "unauthorized"}));
 }
+
+#[tokio::test]
+async fn joins_of_one_socket_are_asked_about_32_at_a_time() {
+    let (server, worker, _, _) = start(|_| json!(null)).await;
+    let mut joins = worker.hold("on_join");
+    worker.settle().await;
+    let mut subscriber = Subscriber::open(&server, "/").await;
+    for n in 0..40 {
+        subscriber.join(&n.to_string(), "s", "g").await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..32 {
+        held.push(joins.next().await);
+    }
+    // Another client is not kept waiting by it.
+    let mut other = Subscriber::open(&server, "/").await;
+    other.join("other", "s", "g").await;
+    let call = joins.next().await;
+    assert_eq!(call.data, payload("other"));
+    worker.answer(&call, json!(null));
+    other.sync().await;
+    assert!(subscriber.under_way().await.is_empty() && joins.is_empty());
+    for n in 32..40 {
+        worker.answer(&held.remove(0), json!(null));
+        let call = joins.next().await;
+        assert_eq!(call.data, payload(&n.to_string()));
+        held.push(call);
+    }
+}

@@ -375,3 +375,21 @@ async fn override_gets_the_writes_of_a_worker_in_order() {
         assert_eq!(calls.data().await["data"], n);
     }
 }
+
+#[tokio::test]
+async fn calls_that_wait_for_an_override_are_bounded() {
+    let (_server, owner, caller) = start().await;
+    let mut calls = owner.hold("stream::set(mine)");
+    owner.settle().await;
+    for n in 0..1_024 {
+        caller.void("stream::set", write("mine", "g", "i", json!(n)));
+    }
+    let (code, message) = caller.error("stream::set", write("mine", "g", "i", json!("over"))).await;
+    assert!(code == "overloaded" && message.contains("1024 calls wait"), "{code}: {message}");
+    // Other groups have lanes of their own, and an answer makes room.
+    caller.void("stream::set", write("mine", "other", "i", json!("other")));
+    let (first, second) = (calls.next().await, calls.next().await);
+    assert_eq!((&first.data["data"], &second.data["data"]), (&json!(0), &json!("other")));
+    owner.answer(&first, json!({"old_value": null, "new_value": 0}));
+    assert_eq!(calls.data().await["data"], 1);
+}
