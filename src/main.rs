@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod control;
+mod reload;
 mod serve;
 mod tls;
 
@@ -60,6 +61,6 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !config.skipped.is_empty() {
         tracing::warn!(classes = config.skipped.join(", "), "modules that Weir does not serve are skipped");
     }
-    actix_rt::System::new().block_on(serve::serve(config))?;
+    actix_rt::System::new().block_on(serve::serve(config, arguments.config))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use weir_actors::ws;
 
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
+use crate::reload::Reload;
 use crate::tls::Certificates;
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
@@ -27,11 +29,11 @@ const BACKLOG: i32 = 4_096;
 /// How long answers to calls under way, and close frames, may take beyond `drain_ms` when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until a signal comes or an actor dies.
+/// Serves until a signal comes or an actor dies; `config` is what the file at `path` says.
 ///
 /// # Errors
 /// Where a port cannot be had, or the system fails.
-pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Result<()> {
     // Before anything that may take time: by itself, SIGHUP ends a process.
     let mut hangup = signal(SignalKind::hangup())?;
     let tls = Certificates::read(&config)?;
@@ -74,6 +76,7 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
     let (worker_server, stream_server) = (worker_server.run(), stream_server.run());
     announce(addresses, &config);
 
+    let reload = Arc::new(Reload::new(path, config.clone(), tls, system.registry().clone()));
     let (handles, span) = ((worker_server.handle(), stream_server.handle()), config.stream.settings.drain);
     let servers = (actix_rt::spawn(worker_server), actix_rt::spawn(stream_server));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -84,8 +87,8 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<()> {
             actor = system.failed() => break Some(actor),
             _ = hangup.recv() => {
                 // Not here: a file may be on a disk that hangs.
-                let tls = tls.clone();
-                drop(actix_rt::task::spawn_blocking(move || tls.reload()));
+                let reload = reload.clone();
+                drop(actix_rt::task::spawn_blocking(move || reload.again()));
             }
         }
     };
@@ -279,7 +282,7 @@ mod tests {
             command
         };
         assert!(openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key -out crt -subj /CN=test").status().unwrap().success());
-        let tls = Tls::read(TlsFiles { cert: folder.path().join("crt"), key: folder.path().join("key") }).unwrap();
+        let tls = Tls::read(&TlsFiles { cert: folder.path().join("crt"), key: folder.path().join("key") }).unwrap();
         let mut client = None;
         let seen = accepted(Some(&tls), |address| client = openssl(&format!("s_client -connect {address}")).spawn().ok());
         let mut client = client.unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
@@ -66,35 +66,49 @@ impl Certificates {
     /// # Errors
     /// Where they cannot be used, with the key and the reason.
     pub(crate) fn read(config: &Config) -> anyhow::Result<Self> {
-        let read = |files: &Option<TlsFiles>, what| files.clone().map(Tls::read).transpose().context(what);
+        let read = |files: &Option<TlsFiles>, what| files.as_ref().map(Tls::read).transpose().context(what);
         Ok(Self {
             workers: read(&config.worker.tls, "the worker port (`tls` of the worker module)")?.map(Arc::new),
             streams: read(&config.stream.tls, "the stream port (`tls` of the stream module)")?.map(Arc::new),
         })
     }
 
-    /// Reads them again, for connections to come, and logs what came of it.
-    pub(crate) fn reload(&self) {
-        for (port, tls) in [("workers", &self.workers), ("streams", &self.streams)] {
-            let Some(tls) = tls else { continue };
-            let cert = tls.files.cert.display();
-            match tls.reload() {
-                Ok(()) => tracing::info!(port, %cert, "SIGHUP: new connections get the certificate as it is now"),
-                Err(error) => tracing::error!(port, %error, "SIGHUP: the certificate cannot be read again; the one from before stays"),
+    /// Reads the files that `config` names, for the ports that have TLS, without showing them yet.
+    ///
+    /// # Errors
+    /// Where they cannot be used, with the key and the reason.
+    pub(crate) fn read_again(&self, config: &Config) -> anyhow::Result<Fresh> {
+        let ports = [
+            ("the worker port (`tls` of the worker module)", &self.workers, &config.worker.tls),
+            ("the stream port (`tls` of the stream module)", &self.streams, &config.stream.tls),
+        ];
+        let mut fresh = Vec::new();
+        for (what, tls, files) in ports {
+            if let (Some(tls), Some(files)) = (tls, files) {
+                fresh.push((tls.clone(), certified(files, &tls.provider).context(what)?, files.cert.clone()));
             }
         }
-        let what = if self.workers.is_none() && self.streams.is_none() { "nothing is read again" } else { "nothing else is read again" };
-        tracing::info!("SIGHUP: {what}; the configuration needs a restart");
+        Ok(Fresh(fresh))
+    }
+}
+
+/// Certificates that were read again, each with its port and its file.
+pub(crate) struct Fresh(Vec<(Arc<Tls>, Arc<CertifiedKey>, PathBuf)>);
+
+impl Fresh {
+    /// Has connections to come see them. Those that are there stay as they are.
+    pub(crate) fn show(self) {
+        for (tls, certificate, file) in self.0 {
+            *tls.current.0.write() = certificate;
+            tracing::info!(cert = %file.display(), "SIGHUP: new connections get the certificate as it is now");
+        }
     }
 }
 
 /// The certificate of a port.
 pub(crate) struct Tls {
-    files: TlsFiles,
     provider: Arc<CryptoProvider>,
     current: Arc<Current>,
-    /// Held while the files are read, so that what was read last is what stays.
-    reading: Mutex<()>,
 }
 
 /// What new connections are shown.
@@ -112,21 +126,10 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError`] where they cannot be used.
-    pub(crate) fn read(files: TlsFiles) -> Result<Self, TlsError> {
+    pub(crate) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let current = Arc::new(Current(RwLock::new(certified(&files, &provider)?)));
-        Ok(Self { files, provider, current, reading: Mutex::new(()) })
-    }
-
-    /// Reads the files again. Connections that are there stay as they are.
-    ///
-    /// # Errors
-    /// [`TlsError`] where they cannot be used; what was read before stays then.
-    pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        let _reading = self.reading.lock();
-        let fresh = certified(&self.files, &self.provider)?;
-        *self.current.0.write() = fresh;
-        Ok(())
+        let current = Arc::new(Current(RwLock::new(certified(files, &provider)?)));
+        Ok(Self { provider, current })
     }
 
     /// What a listener needs. It goes on to show what is the newest here.

@@ -15,6 +15,23 @@ pub struct Settings {
     pub stream: StreamSettings,
 }
 
+/// What may be changed while a system runs, for connections to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guards {
+    /// See [`StreamSettings::allowed_origins`].
+    pub allowed_origins: Option<Origins>,
+    /// See [`WorkerSettings::token`].
+    pub token: Option<Token>,
+}
+
+impl Guards {
+    /// Those that a system starts with.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self { allowed_origins: settings.stream.allowed_origins.clone(), token: settings.worker.token.clone() }
+    }
+}
+
 /// Settings of the worker port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerSettings {

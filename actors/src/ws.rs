@@ -82,7 +82,7 @@ async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: Htt
     let settings = &local.registry.settings.stream;
     // An `Origin` that is no text is one that nobody has listed.
     let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    if !origin::admits(settings.allowed_origins.as_ref(), header(ORIGIN), header(HOST)) {
+    if !origin::admits(local.registry.guards.read().allowed_origins.as_ref(), header(ORIGIN), header(HOST)) {
         tracing::warn!(origin = header(ORIGIN), host = header(HOST), "connection refused: `allowed_origins` does not have the page's");
         return HttpResponse::Forbidden().body("pages of this origin may not connect; set `allowed_origins` of the stream module\n");
     }
@@ -128,7 +128,7 @@ async fn subscribe(local: Rc<Local>, connections: Arc<Connections>, request: Htt
 
 fn connect(local: &Rc<Local>, connections: &Arc<Connections>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
     let settings = &local.registry.settings.worker;
-    if let Some(token) = &settings.token
+    if let Some(token) = &local.registry.guards.read().token
         && !shows(request, token)
     {
         let address = request.peer_addr().map(|address| address.ip());

@@ -275,6 +275,8 @@ impl Slot<'_> {
     pub(super) fn differs(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Token(one), Self::Token(other)) => one != other,
+            (Self::ByStream(one), Self::ByStream(other)) => one != other,
+            (Self::Adapter(one), Self::Adapter(other)) => one != other,
             _ => self.shown() != other.shown(),
         }
     }

@@ -42,6 +42,7 @@ mod owners;
 mod peers;
 mod power_loss;
 mod refresh;
+mod reload;
 mod restart;
 mod rfc6455;
 mod sdk;

@@ -232,6 +232,19 @@ impl Server {
         until(&format!("{text:?} in the log"), async || self.log().contains(text)).await;
     }
 
+    /// Changes the configuration file, which the server reads again on SIGHUP.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(&mut Value)) {
+        let file = self.folder.path().join("config.yaml");
+        let mut config = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        change(&mut config);
+        fs::write(&file, config.to_string()).unwrap();
+    }
+
+    /// Puts any text into the configuration file.
+    pub(crate) fn rewrite(&self, text: &str) {
+        fs::write(self.folder.path().join("config.yaml"), text).unwrap();
+    }
+
     /// Resident memory of the server, in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();

@@ -33,7 +33,7 @@ fn server(folder: &Path) -> Server {
 }
 
 /// A TLS connection that believes the authority of `folder` alone and offers these protocols.
-async fn connect(address: &str, folder: &Path, protocols: &[&str]) -> io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(address: &str, folder: &Path, protocols: &[&str]) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("ca.crt")).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
@@ -113,7 +113,7 @@ async fn sighup_shows_new_connections_the_new_certificate_and_keeps_old_ones() {
     }
     connect(server.streams(), first.path(), &[]).await.expect("nothing is read before the signal");
     server.signal("HUP");
-    server.logged("nothing else is read again").await;
+    server.logged("SIGHUP: the configuration has been read again").await;
     for address in [server.workers(), server.streams()] {
         assert!(connect(address, first.path(), &[]).await.is_err(), "the old certificate is still shown");
         connect(address, folder.path(), &[]).await.unwrap();
@@ -123,7 +123,7 @@ async fn sighup_shows_new_connections_the_new_certificate_and_keeps_old_ones() {
 
     fs::write(folder.path().join("key"), "no key").unwrap();
     server.signal("HUP");
-    server.logged("the one from before stays").await;
+    server.logged("everything stays as it was").await;
     assert!(server.log().contains("holds no PRIVATE KEY"), "{}", server.log());
     connect(server.streams(), folder.path(), &[]).await.unwrap();
     worker.set("s", "g", "i", json!({"id": "i", "n": 1})).await;
@@ -137,7 +137,7 @@ async fn sighup_without_tls_ends_nothing() {
     for _ in 0..3 {
         server.signal("HUP");
     }
-    server.logged("SIGHUP: nothing is read again; the configuration needs a restart").await;
+    server.logged("SIGHUP: the configuration has been read again").await;
     worker.set("s", "g", "i", json!({"id": "i"})).await;
     server.terminate();
 }

@@ -25,7 +25,7 @@ use crate::health::Health;
 use crate::ids::SocketId;
 use crate::json::Json;
 use crate::session::subscribers::Subscribers;
-use crate::settings::Settings;
+use crate::settings::{Guards, Settings};
 use crate::store::input;
 use crate::store::{Overridden, Store};
 use crate::trigger::Triggers;
@@ -188,6 +188,8 @@ impl Drop for Caller {
 pub struct Registry {
     /// Limits and behaviour.
     pub settings: Settings,
+    /// Who may connect; looked at with each connection.
+    pub guards: RwLock<Guards>,
     /// Functions and their owners.
     pub functions: RwLock<FunctionTable<Arc<Worker>>>,
     /// Triggers, trigger types and their owners.
@@ -222,6 +224,7 @@ impl Registry {
     #[must_use]
     pub fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
+            guards: RwLock::new(Guards::of(&settings)),
             settings,
             functions: RwLock::default(),
             triggers: RwLock::default(),
