@@ -5,12 +5,15 @@
 //! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
+mod authorisation;
+
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, StreamHandler, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
+use authorisation::Authorisation;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -18,8 +21,7 @@ use super::Chunk;
 use super::outbox::Shut;
 use super::pace::Pace;
 use super::socket::{Data, LINGER, Liveness, Socket};
-use crate::auth::{AuthInput, Grant, authorize};
-use crate::clock::{self, Millis};
+use crate::auth::{AuthInput, Grant};
 use crate::error::CloseCode;
 use crate::frame::Encoded;
 use crate::functions::disconnect::Disconnect;
@@ -35,12 +37,6 @@ use crate::wire::subscriber::{self as wire, Address, Request};
 
 /// Joins of one socket whose triggers are asked at a time; the others of that socket wait.
 const ASKING: usize = 32;
-
-/// How soon after a refresh the next one is looked at.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The longest wait for the end of an authorisation before the clock is looked at again.
-const LOOK: Duration = Duration::from_secs(60);
 
 /// Who the client is, and what its address asked for.
 #[derive(Debug)]
@@ -67,18 +63,6 @@ enum State {
     Joined(Addr<Group>),
 }
 
-/// An authorisation that ends.
-struct Authorisation {
-    /// What the auth function was told, for it to be asked again.
-    input: Box<AuthInput>,
-    /// When it is over; `None` where a refresh has granted one without an end.
-    expires_at: Option<Millis>,
-    timer: Option<SpawnHandle>,
-    /// Whether the function is being asked again.
-    refreshing: bool,
-    refreshed: Option<Instant>,
-}
-
 /// See the [module](self).
 pub struct SubscriberSession {
     socket: Socket,
@@ -103,8 +87,7 @@ impl SubscriberSession {
     pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
         let Entrance { grant: Grant { context, expires_at }, input, subscribe, refused } = entrance;
         // Kept only where it will be needed; there are many sockets.
-        let authorisation =
-            expires_at.map(|_| Authorisation { input: Box::new(input), expires_at, timer: None, refreshing: false, refreshed: None });
+        let authorisation = expires_at.map(|at| Authorisation::until(at, input));
         Self {
             socket,
             local,
@@ -228,69 +211,6 @@ impl SubscriberSession {
         group.do_send(Subscribe { socket: self.socket.id, subscription_id: id.clone(), scope });
         tracing::debug!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "joined");
         self.subscriptions.insert(id, Subscription { membership, state: State::Joined(group) });
-    }
-
-    /// Has the authorisation end in time: one timer, and none where it has no end.
-    fn watch(&mut self, ctx: &mut Context<Self>) {
-        let Some(authorisation) = &mut self.authorisation else { return };
-        if let Some(timer) = authorisation.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        let Some(expires_at) = authorisation.expires_at else { return };
-        let rest = Duration::from_millis(expires_at.saturating_sub(clock::wall()));
-        // Looked at again after a while, because the wall clock may be set.
-        authorisation.timer = Some(ctx.run_later(rest.min(LOOK), |session, ctx| session.expire(ctx)));
-    }
-
-    fn expire(&mut self, ctx: &mut Context<Self>) {
-        let Some(authorisation) = &self.authorisation else { return };
-        match authorisation.expires_at {
-            Some(at) if at <= clock::wall() => {
-                // A refresh under way decides; `auth_timeout` bounds it.
-                if !authorisation.refreshing {
-                    tracing::info!(session = %self.socket.id, "authorisation expired; closing");
-                    self.close(CloseCode::Expired, ctx);
-                }
-            }
-            _ => self.watch(ctx),
-        }
-    }
-
-    fn refresh(&mut self, token: &str, ctx: &mut Context<Self>) {
-        let Some(authorisation) = &mut self.authorisation else {
-            tracing::debug!(session = %self.socket.id, "refresh of an authorisation without an end ignored");
-            return;
-        };
-        let soon = authorisation.refreshed.is_some_and(|at| at.elapsed() < REFRESH_INTERVAL);
-        if authorisation.refreshing || soon {
-            tracing::info!(session = %self.socket.id, "refresh ignored; one is under way, or was less than a second ago");
-            return;
-        }
-        authorisation.refreshing = true;
-        authorisation.refreshed = Some(Instant::now());
-        let (registry, input) = (self.local.registry.clone(), authorisation.input.with_token(token));
-        let asked = async move { authorize(&registry, &input).await };
-        ctx.spawn(asked.into_actor(self).map(|granted, session, ctx| session.refreshed(granted, ctx)));
-    }
-
-    fn refreshed(&mut self, granted: Result<Grant, CloseCode>, ctx: &mut Context<Self>) {
-        let Some(authorisation) = self.authorisation.as_mut().filter(|_| !self.socket.is_closing()) else { return };
-        authorisation.refreshing = false;
-        match granted {
-            Ok(Grant { context, expires_at }) => {
-                authorisation.expires_at = expires_at;
-                for subscription in self.subscriptions.values_mut() {
-                    subscription.membership.context.clone_from(&context);
-                }
-                self.context = context;
-                self.watch(ctx);
-            }
-            Err(code) => {
-                tracing::info!(session = %self.socket.id, code = code.code(), "refresh refused");
-                self.tell(&Address::new(&GroupKey::new("", "")).unauthorized(None));
-                self.expire(ctx);
-            }
-        }
     }
 
     fn refuse(&self, membership: &Membership) {
