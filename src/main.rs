@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod control;
+mod listener;
 mod reload;
 mod serve;
 mod tls;

@@ -6,9 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer};
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use weir_actors::adapter::file::FileStore;
@@ -16,10 +13,11 @@ use weir_actors::adapter::memory::Memory;
 use weir_actors::session::Connections;
 use weir_actors::settings::Settings;
 use weir_actors::system::System;
-use weir_actors::ws;
+use weir_actors::ws::{StreamPort, WorkerPort};
 
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
+use crate::listener::Listener;
 use crate::reload::Reload;
 use crate::tls::Certificates;
 
@@ -44,36 +42,28 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     let (workers, streams) = (workers.listen()?, streams.listen()?);
     let addresses = (workers.local_addr()?, streams.local_addr()?);
 
-    let (worker_deadline, stream_deadline) = (config.worker.settings.write_deadline, config.stream.settings.write_deadline);
     let registry = system.registry().clone();
     let connections = Arc::<Connections>::default();
-    let max_connections = beyond(config.worker.settings.max_connections);
-    let worker_server = HttpServer::new(move || App::new().configure(ws::worker_port(&registry, &connections)))
-        .workers(1)
-        .tcp_nodelay(true)
-        .on_connect(move |connection, _| give_up_on_silence(connection, worker_deadline))
-        .max_connections(max_connections)
-        .max_connection_rate(max_connections)
-        .disable_signals();
-    let worker_server = match &tls.workers {
-        None => worker_server.listen(workers)?,
-        Some(tls) => worker_server.listen_rustls_0_23(workers, tls.config()?)?,
-    };
+    let (worker_limits, stream_limits) = (&config.worker.settings, &config.stream.settings);
+    let worker_server = Listener {
+        socket: workers,
+        tls: tls.workers.as_ref().map(|tls| tls.config()).transpose()?,
+        // One is never busy: what workers ask for is done by the store.
+        threads: Some(1),
+        max_connections: worker_limits.max_connections,
+        write_deadline: worker_limits.write_deadline,
+    }
+    .serve("workers", move || WorkerPort::new(&registry, &connections))?;
     let registry = system.registry().clone();
     let connections = Arc::<Connections>::default();
-    let max_connections = beyond(config.stream.settings.max_connections);
-    let stream_server = HttpServer::new(move || App::new().configure(ws::stream_port(&registry, &connections)))
-        .tcp_nodelay(true)
-        .on_connect(move |connection, _| give_up_on_silence(connection, stream_deadline))
-        .max_connections(max_connections)
-        // Those in a TLS handshake; the first few who do not finish theirs must not keep the others out.
-        .max_connection_rate(max_connections)
-        .disable_signals();
-    let stream_server = match &tls.streams {
-        None => stream_server.listen(streams)?,
-        Some(tls) => stream_server.listen_rustls_0_23(streams, tls.config()?)?,
-    };
-    let (worker_server, stream_server) = (worker_server.run(), stream_server.run());
+    let stream_server = Listener {
+        socket: streams,
+        tls: tls.streams.as_ref().map(|tls| tls.config()).transpose()?,
+        threads: None,
+        max_connections: stream_limits.max_connections,
+        write_deadline: stream_limits.write_deadline,
+    }
+    .serve("streams", move || StreamPort::new(&registry, &connections))?;
     announce(addresses, &config);
 
     let reload = Arc::new(Reload::new(path, config.clone(), tls, system.registry().clone()));
@@ -117,11 +107,6 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
         Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
         None => Ok(()),
     }
-}
-
-/// How many connections actix-web may take where so many WebSockets are allowed: those that are one too many want an answer, and so do health checks.
-fn beyond(max_connections: usize) -> usize {
-    max_connections.saturating_add(1_000)
 }
 
 /// Starts the system on the adapter of the configuration, and what serves the commands that look after its files.
@@ -186,25 +171,6 @@ impl Port {
     }
 }
 
-/// Has the kernel end a connection whose peer takes nothing for so long of what it is sent, a closed window included.
-///
-/// actix-http (3.20) has no timer of its own while a write is blocked, so without this a client that stops reading would be kept for ever.
-fn give_up_on_silence(connection: &dyn std::any::Any, write_deadline: Duration) {
-    let Some(stream) = socket_of(connection) else {
-        tracing::error!("a connection of an unknown kind, which will be kept however long it takes nothing; this is a bug of Weir");
-        return;
-    };
-    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(write_deadline)) {
-        tracing::warn!(%error, "cannot set TCP_USER_TIMEOUT");
-    }
-}
-
-/// The socket below what actix-web has accepted.
-fn socket_of(connection: &dyn std::any::Any) -> Option<&TcpStream> {
-    let below_tls = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
-    connection.downcast_ref::<TcpStream>().or_else(below_tls)
-}
-
 /// Tells people and scripts where to connect, on standard output.
 fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     let version = env!("CARGO_PKG_VERSION");
@@ -229,65 +195,5 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
             %workers,
             "the worker port is open beyond this machine, and whoever reaches it may read, write and serve everything; set `token` beside its `host`"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use std::process::{Command, Stdio};
-    use std::sync::mpsc;
-
-    use super::*;
-    use crate::tls::Tls;
-
-    const WRITE_DEADLINE: Duration = Duration::from_secs(30);
-
-    /// What the sockets have that a server accepts which is like those above.
-    fn accepted(tls: Option<&Tls>, connect: impl FnOnce(SocketAddr)) -> (Option<Duration>, bool) {
-        let (sender, receiver) = mpsc::channel();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        actix_rt::System::new().block_on(async {
-            let server = HttpServer::new(App::new).workers(1).tcp_nodelay(true).disable_signals().on_connect(move |connection, _| {
-                give_up_on_silence(connection, WRITE_DEADLINE);
-                let socket = socket2::SockRef::from(socket_of(connection).unwrap());
-                let _ = sender.send((socket.tcp_user_timeout().unwrap(), socket.tcp_nodelay().unwrap()));
-            });
-            let server = match tls {
-                None => server.listen(listener).unwrap(),
-                Some(tls) => server.listen_rustls_0_23(listener, tls.config().unwrap()).unwrap(),
-            };
-            let server = server.run();
-            let handle = server.handle();
-            let running = actix_rt::spawn(server);
-            connect(address);
-            let seen = actix_rt::task::spawn_blocking(move || receiver.recv_timeout(Duration::from_secs(10)).unwrap()).await.unwrap();
-            handle.stop(false).await;
-            running.await.unwrap().unwrap();
-            seen
-        })
-    }
-
-    #[test]
-    fn accepted_socket_gives_up_on_silence_with_tls_and_without() {
-        let mut connected = None;
-        let seen = accepted(None, |address| connected = std::net::TcpStream::connect(address).ok());
-        assert_eq!(seen, (Some(WRITE_DEADLINE), true));
-
-        let folder = tempfile::tempdir().unwrap();
-        let openssl = |args: &str| {
-            let mut command = Command::new("openssl");
-            command.args(args.split(' ')).current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-            command
-        };
-        assert!(openssl("req -x509 -newkey rsa:2048 -nodes -days 2 -keyout key -out crt -subj /CN=test").status().unwrap().success());
-        let tls = Tls::read(&TlsFiles { cert: folder.path().join("crt"), key: folder.path().join("key") }).unwrap();
-        let mut client = None;
-        let seen = accepted(Some(&tls), |address| client = openssl(&format!("s_client -connect {address}")).spawn().ok());
-        let mut client = client.unwrap();
-        let _ = client.kill();
-        client.wait().unwrap();
-        assert_eq!(seen, (Some(WRITE_DEADLINE), true));
     }
 }

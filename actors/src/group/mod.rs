@@ -5,6 +5,7 @@
 //! - *Sends* `Watch`, `TakeSnapshot` and `Unwatch` to the store; pushes frames straight into outboxes, without a message per subscriber.
 //! - *Bounded by* [`MAILBOX`] batches from the store; when it is full the store drops what follows and sends one `Resync`.
 
+pub(crate) mod burst;
 pub mod local;
 pub mod roster;
 
@@ -85,6 +86,8 @@ pub struct Group {
     link: LinkId,
     local: Rc<Local>,
     roster: Roster<OutboxRef>,
+    /// Changes that have come and were not passed on yet.
+    pending: Vec<Arc<[Arc<Change>]>>,
 }
 
 impl Group {
@@ -93,7 +96,7 @@ impl Group {
     pub fn new(key: GroupKey, local: Rc<Local>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let address = Address::new(&key);
-        Self { key, address, link: NEXT.fetch_add(1, Ordering::Relaxed), local, roster: Roster::default() }
+        Self { key, address, link: NEXT.fetch_add(1, Ordering::Relaxed), local, roster: Roster::default(), pending: Vec::new() }
     }
 
     fn ask(&mut self) {
@@ -111,6 +114,20 @@ impl Group {
                 store.do_send(request);
             }
         }
+    }
+
+    /// Passes on what has come, in one go: a write per socket costs more than all else.
+    fn flush(&mut self, ctx: &Context<Self>) {
+        let mut pending = std::mem::take(&mut self.pending);
+        let full = match &pending[..] {
+            [] => return,
+            [changes] => self.roster.changes(changes),
+            several => self.roster.changes(&several.concat()),
+        };
+        pending.clear();
+        self.pending = pending;
+        self.wait_for(&full, ctx);
+        self.ask();
     }
 
     /// Sees to sockets whose queue is full, and counts what they were not told.
@@ -165,8 +182,17 @@ impl Handler<Feed> for Group {
     type Result = ();
 
     fn handle(&mut self, feed: Feed, ctx: &mut Self::Context) {
+        if let Feed::Changes(changes) = feed {
+            // Before that, all that is in the mailbox comes here.
+            if self.pending.is_empty() {
+                ctx.notify(Flush);
+            }
+            self.pending.push(changes);
+            return;
+        }
+        self.flush(ctx);
         let full = match feed {
-            Feed::Changes(changes) => self.roster.changes(&changes),
+            Feed::Changes(_) => return,
             Feed::Snapshot { request, result: Ok(snapshot) } => self.roster.snapshot(request, &snapshot, &self.address),
             Feed::Snapshot { request, result: Err(error) } => {
                 tracing::warn!(stream = self.key.stream(), group = self.key.group(), code = %error.code, %error, "the group could not be read");
@@ -187,10 +213,23 @@ impl Handler<Feed> for Group {
     }
 }
 
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+impl Handler<Flush> for Group {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.flush(ctx);
+    }
+}
+
 impl Handler<Subscribe> for Group {
     type Result = ();
 
     fn handle(&mut self, message: Subscribe, ctx: &mut Self::Context) {
+        self.flush(ctx);
         // The socket may have gone since; then its end has passed here already, or will.
         if let Some(outbox) = self.local.outbox(message.socket) {
             self.roster.join(message.socket, outbox, message.subscription_id, message.scope);
@@ -216,6 +255,7 @@ impl Handler<Unsubscribe> for Group {
     type Result = ();
 
     fn handle(&mut self, message: Unsubscribe, ctx: &mut Self::Context) {
+        self.flush(ctx);
         if self.roster.leave(message.socket, &message.subscription_id) {
             self.wait_for(&[message.socket], ctx);
         }
@@ -225,7 +265,8 @@ impl Handler<Unsubscribe> for Group {
 impl Handler<Drained> for Group {
     type Result = ();
 
-    fn handle(&mut self, Drained(socket): Drained, _: &mut Self::Context) {
+    fn handle(&mut self, Drained(socket): Drained, ctx: &mut Self::Context) {
+        self.flush(ctx);
         self.roster.drained(socket);
         self.ask();
     }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::change::{Change, GroupView, Snapshot};
+use super::burst::{Burst, Full, group_frame};
+use crate::change::{Change, Snapshot};
 use crate::ids::{Name, SocketId};
 use crate::wire::subscriber::Address;
 
@@ -35,8 +36,11 @@ pub enum Scope {
 
 /// Where frames for one socket go.
 pub trait Sink: Clone {
-    /// Queues a frame; false where the queue is full, and the frame was not taken.
+    /// Sends a frame, or queues it behind what waits; false where the queue is full, and the frame was not taken.
     fn push(&self, frame: &Bytes) -> bool;
+
+    /// The same for one of several frames, which go out together.
+    fn queue(&self, frame: &Bytes) -> bool;
 
     /// Queues a frame that belongs to one which was taken, full or not.
     fn push_with(&self, frame: &Bytes);
@@ -156,7 +160,7 @@ impl<S: Sink> Roster<S> {
         // It waited for the subscription that is gone; what was kept for the others meanwhile is due now.
         let kept = self.kept.get(member.seen..).unwrap_or_default();
         if held && !member.is_held() && !kept.iter().all(|change| member.push(change)) {
-            self.lag(socket);
+            self.lag(socket, 1);
             return true;
         }
         self.list(socket);
@@ -256,9 +260,22 @@ impl<S: Sink> Roster<S> {
 
     /// Passes changes on, oldest first. Returns the sockets whose queue is full; they get nothing more until they have [drained](Self::drained).
     pub fn changes(&mut self, changes: &[Arc<Change>]) -> Vec<SocketId> {
-        let mut full = Vec::new();
-        for change in changes {
-            self.deliver(change, &mut full);
+        let mut full = Full::default();
+        if !self.whole.is_empty() {
+            for burst in Burst::all(changes) {
+                for listed in &self.whole {
+                    full.push(listed, burst.count, |sink| sink.push(&burst.frames));
+                }
+            }
+        }
+        if !self.by_item.is_empty() {
+            let alone = changes.len() == 1;
+            for change in changes {
+                let frame = change.frame.frames();
+                for listed in change.item.as_ref().and_then(|item| self.by_item.get(item)).into_iter().flatten() {
+                    full.push(listed, 1, |sink| if alone { sink.push(&frame) } else { sink.queue(&frame) });
+                }
+            }
         }
         if self.asked.is_some() || self.joining {
             self.keep(changes);
@@ -266,10 +283,10 @@ impl<S: Sink> Roster<S> {
         if self.lagging {
             self.count(changes);
         }
-        for socket in &full {
-            self.lag(*socket);
+        for (socket, dropped) in full.sockets() {
+            self.lag(socket, dropped);
         }
-        full
+        full.sockets().map(|(socket, _)| socket).collect()
     }
 
     /// How many changes sockets were not told since this was asked last.
@@ -306,23 +323,6 @@ impl<S: Sink> Roster<S> {
                 restart(member);
             }
             self.forget_kept();
-        }
-    }
-
-    fn deliver(&self, change: &Change, full: &mut Vec<SocketId>) {
-        let push = |(socket, sink): &(SocketId, S), frame: &Bytes, full: &mut Vec<SocketId>| {
-            if (full.is_empty() || !full.contains(socket)) && !sink.push(frame) {
-                full.push(*socket);
-            }
-        };
-        let frame = change.frame.frames();
-        if let Some(frame) = group_frame(change) {
-            for listed in &self.whole {
-                push(listed, &frame, full);
-            }
-        }
-        for listed in change.item.as_ref().and_then(|item| self.by_item.get(item)).into_iter().flatten() {
-            push(listed, &frame, full);
         }
     }
 
@@ -377,18 +377,18 @@ impl<S: Sink> Roster<S> {
             }
         }
         for socket in &full {
-            self.lag(*socket);
+            self.lag(*socket, 1);
         }
         full
     }
 
-    fn lag(&mut self, socket: SocketId) {
+    /// Leaves a socket out, which `dropped` changes have found no room in.
+    fn lag(&mut self, socket: SocketId, dropped: u64) {
         self.unlist(socket);
         if let Some(member) = self.members.get_mut(&socket) {
             member.lagging = true;
             self.lagging = true;
-            // The one that found no room.
-            self.dropped += 1;
+            self.dropped += dropped;
         }
     }
 
@@ -439,15 +439,6 @@ impl<S: Sink> Member<S> {
         }
         let watched = active(&|scope| matches!((scope, &change.item), (Scope::Item(name), Some(item)) if name == item));
         !watched || self.sink.push(&change.frame.frames())
-    }
-}
-
-/// What a subscriber of the group is sent; one who watches the item too gets this as its one copy.
-fn group_frame(change: &Change) -> Option<Bytes> {
-    match &change.group_view {
-        GroupView::Same => Some(change.frame.frames()),
-        GroupView::Other(frame) => Some(frame.frames()),
-        GroupView::Hidden => None,
     }
 }
 

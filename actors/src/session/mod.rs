@@ -8,6 +8,7 @@ pub mod socket;
 pub mod subscriber;
 pub mod subscribers;
 pub mod telemetry;
+pub mod transport;
 pub mod worker;
 
 use std::collections::HashMap;

@@ -1,7 +1,8 @@
-//! What waits for one socket: encoded frames, bounded in bytes, on their way into the response body.
+//! What waits for one socket: encoded frames, bounded in bytes, on their way into the connection.
 //!
-//! The body of a WebSocket's response is polled by actix-web only while the client reads. A session inside it would freeze with it, timers
-//! and stop included (actix-web-actors 4.3 puts it there), so the session is a plain actor, and the body only pops what it finds here.
+//! A session is a plain actor and the outbox is beside it, emptied by a [`Pump`](super::transport::Pump) or, in a server of somebody else's, as a
+//! response body: that is polled by actix-web only while the client reads, and a session inside it would freeze with it, timers and stop
+//! included (actix-web-actors 4.3 puts it there).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use crate::group::Drained;
 use crate::group::roster::Sink;
 use crate::ids::SocketId;
 use crate::session::Permit;
+use crate::session::transport::{self, Transport};
 
 /// How many times the limit may wait for a connection that had no turn yet to take any of it.
 const AT_ONCE: usize = 8;
@@ -63,6 +65,8 @@ struct Outbox {
     waited_at: Option<u64>,
     drained: Vec<Recipient<Drained>>,
     session: Option<Recipient<Shut>>,
+    /// Where frames can be written to at once while none waits.
+    transport: Option<Rc<Transport>>,
 }
 
 impl Default for Outbox {
@@ -82,6 +86,7 @@ impl Default for Outbox {
             waited_at: None,
             drained: Vec::new(),
             session: None,
+            transport: None,
         }
     }
 }
@@ -91,6 +96,28 @@ impl OutboxRef {
     #[must_use]
     pub fn new(socket: SocketId, limit_bytes: usize, session: Recipient<Shut>) -> Self {
         Self(Rc::new(RefCell::new(Outbox { socket, limit_bytes, ended: false, session: Some(session), ..Outbox::default() })))
+    }
+
+    /// An outbox that has ended, for a session that did not start.
+    #[must_use]
+    pub fn ended() -> Self {
+        Self(Rc::default())
+    }
+
+    /// Has what is pushed written at once where nothing waits.
+    pub fn write_to(&self, transport: Rc<Transport>) {
+        self.0.borrow_mut().transport = Some(transport);
+    }
+
+    /// Queues a frame to go out with others, once the actors of this thread have had their turn; false where the queue is full, and the frame was not
+    /// taken.
+    pub fn offer(&self, frame: &Bytes) -> bool {
+        let mut outbox = self.0.borrow_mut();
+        let room = outbox.has_room();
+        if room {
+            outbox.push(frame.clone());
+        }
+        room
     }
 
     /// Queues a frame whatever waits already; for the few that a session sends of its own accord.
@@ -165,6 +192,52 @@ impl OutboxRef {
         self.0.borrow().bytes
     }
 
+    /// Shows the frames that wait.
+    pub(super) fn with_frames<R>(&self, look: impl FnOnce(&VecDeque<Bytes>) -> R) -> R {
+        let mut outbox = self.0.borrow_mut();
+        outbox.woken = false;
+        look(&outbox.frames)
+    }
+
+    /// So many bytes of the frames that wait were written.
+    pub(super) fn written(&self, count: usize) {
+        let mut outbox = self.0.borrow_mut();
+        outbox.begun = transport::advance(&mut outbox.frames, count);
+        outbox.bytes -= count;
+        outbox.taken += 1;
+        outbox.tell_drained();
+    }
+
+    /// Ready once something waits, or the outbox has ended.
+    pub(super) fn poll_more(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut outbox = self.0.borrow_mut();
+        if !outbox.frames.is_empty() || outbox.ended {
+            return Poll::Ready(());
+        }
+        outbox.frames.shrink_to(16);
+        outbox.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether nothing more will come.
+    pub(super) fn has_ended(&self) -> bool {
+        let outbox = self.0.borrow();
+        outbox.ended && outbox.frames.is_empty()
+    }
+
+    /// The connection is gone: what waits is dropped, and the session told.
+    pub(super) fn gone(&self) {
+        let mut outbox = self.0.borrow_mut();
+        outbox.ended = true;
+        outbox.unread = outbox.bytes > 0;
+        outbox.frames.clear();
+        outbox.bytes = 0;
+        outbox.transport = None;
+        if let Some(session) = outbox.session.take() {
+            session.do_send(Shut::Gone);
+        }
+    }
+
     /// The response body that empties this outbox; it holds on to `permit` as long as the connection lasts.
     #[must_use]
     pub fn body(&self, permit: Option<Permit>) -> OutboxBody {
@@ -175,15 +248,15 @@ impl OutboxRef {
 impl Sink for OutboxRef {
     fn push(&self, frame: &Bytes) -> bool {
         let mut outbox = self.0.borrow_mut();
-        // One frame may pass the limit, so that a snapshot larger than it can be sent at all. And what is pushed in one go, a commit with many
-        // changes of a group for instance, says nothing about how fast the client reads.
-        // To a socket that closes there is nothing more to say, and nobody is to wait for it.
-        let times = if outbox.woken { AT_ONCE } else { 1 };
-        let room = outbox.closed || outbox.bytes < outbox.limit_bytes.saturating_mul(times);
+        let room = outbox.has_room();
         if room {
-            outbox.push(frame.clone());
+            outbox.push_now(frame);
         }
         room
+    }
+
+    fn queue(&self, frame: &Bytes) -> bool {
+        self.offer(frame)
     }
 
     fn push_with(&self, frame: &Bytes) {
@@ -192,6 +265,33 @@ impl Sink for OutboxRef {
 }
 
 impl Outbox {
+    fn has_room(&self) -> bool {
+        // One frame may pass the limit, so that a snapshot larger than it can be sent at all. And what is pushed in one go, a commit with many
+        // changes of a group for instance, says nothing about how fast the client reads.
+        // To a socket that closes there is nothing more to say, and nobody is to wait for it.
+        let times = if self.woken { AT_ONCE } else { 1 };
+        self.closed || self.bytes < self.limit_bytes.saturating_mul(times)
+    }
+
+    /// Writes a frame, and queues what of it is not taken.
+    fn push_now(&mut self, frame: &Bytes) {
+        let Some(transport) = self.transport.as_ref().filter(|_| self.frames.is_empty() && !self.ended && !self.closed) else {
+            return self.push(frame.clone());
+        };
+        match transport.write_now(frame) {
+            Ok(count) if count == frame.len() => {}
+            Ok(count) => {
+                self.push(frame.slice(count..));
+                self.begun = count > 0;
+            }
+            // Whoever reads from the connection learns of it, too; this is in case nobody does.
+            Err(_) => {
+                self.ended = true;
+                self.wake();
+            }
+        }
+    }
+
     fn push(&mut self, frame: Bytes) {
         if !self.ended && !self.closed {
             self.bytes += frame.len();
@@ -220,14 +320,6 @@ impl Outbox {
 pub struct OutboxBody {
     outbox: OutboxRef,
     _permit: Option<Permit>,
-}
-
-impl OutboxBody {
-    /// A body that has ended, for a session that did not start.
-    #[must_use]
-    pub fn ended() -> Self {
-        Self { outbox: OutboxRef(Rc::default()), _permit: None }
-    }
 }
 
 impl Stream for OutboxBody {
@@ -259,14 +351,7 @@ impl Stream for OutboxBody {
 
 impl Drop for OutboxBody {
     fn drop(&mut self) {
-        let mut outbox = self.outbox.0.borrow_mut();
-        outbox.ended = true;
-        outbox.unread = outbox.bytes > 0;
-        outbox.frames.clear();
-        outbox.bytes = 0;
-        if let Some(session) = outbox.session.take() {
-            session.do_send(Shut::Gone);
-        }
+        self.outbox.gone();
     }
 }
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::outbox::OutboxRef;
 use crate::error::CloseCode;
 use crate::frame::{self, FrameError, FrameReader, Limits, Message};
-use crate::group::roster::Sink;
 use crate::ids::SocketId;
 
 /// How long a socket that was closed by us may take to answer before the connection is ended.
@@ -105,7 +104,7 @@ impl Socket {
                 Message::Binary(bytes) => return Some(Data::Binary(bytes)),
                 // A peer that pings without reading gets no pongs beyond what its queue takes.
                 Message::Ping(payload) => {
-                    let _ = self.outbox.push(&frame::encode_pong(&payload));
+                    let _ = self.outbox.offer(&frame::encode_pong(&payload));
                 }
                 Message::Pong(_) => {}
             }
@@ -174,7 +173,7 @@ impl Socket {
         let Some(next) = next_look(silent, ping_interval, idle_timeout) else { return Liveness::Dead };
         if silent >= ping_interval / 2 && self.state == State::Open {
             // Where even a ping finds no room, the silence will tell.
-            let _ = self.outbox.push(&frame::encode_ping(b""));
+            let _ = self.outbox.offer(&frame::encode_ping(b""));
             self.pinged.get_or_insert_with(Instant::now);
         }
         Liveness::Alive(next)

@@ -25,7 +25,6 @@ use crate::error::{self, CallError, Output};
 use crate::frame::Encoded;
 use crate::functions::{self, Answer, Caller, Invoke, Registry, ReplyTo, ToWorker, Worker, disconnect, engine};
 use crate::group::local::Local;
-use crate::group::roster::Sink;
 use crate::json::Json;
 use crate::store::{Store, Submit, Triggered, input};
 use crate::trigger::Notice;
@@ -291,7 +290,7 @@ impl WorkerSession {
             Some(functions::stopped(&function_id))
         } else {
             let frame = wire::invoke_function(&id.hyphenated().to_string(), &function_id, &data, &trace);
-            (!self.socket.outbox.push(&frame.frames())).then(|| {
+            (!self.socket.outbox.offer(&frame.frames())).then(|| {
                 let text = format!(
                     "the worker that serves '{function_id}' does not read its socket; {} bytes wait for it",
                     self.socket.outbox.queued_bytes()

@@ -31,13 +31,31 @@ impl Sink for Pipe {
         let mut queue = self.0.borrow_mut();
         let room = queue.frames.len() < queue.room;
         if room {
-            queue.frames.push(frame.clone());
+            // Several may come as one.
+            let mut rest = frame.clone();
+            while !rest.is_empty() {
+                let (header, length) = bounds(&rest);
+                queue.frames.push(rest.split_to(header + length));
+            }
         }
         room
     }
 
+    fn queue(&self, frame: &Bytes) -> bool {
+        self.push(frame)
+    }
+
     fn push_with(&self, frame: &Bytes) {
         self.0.borrow_mut().frames.push(frame.clone());
+    }
+}
+
+/// The length of the header of a server's frame, and that of its payload.
+fn bounds(frame: &[u8]) -> (usize, usize) {
+    match frame[1] {
+        126 => (4, usize::from(u16::from_be_bytes([frame[2], frame[3]]))),
+        127 => (10, usize::try_from(u64::from_be_bytes(*frame[2..].first_chunk().unwrap())).unwrap()),
+        length => (2, usize::from(length)),
     }
 }
 
@@ -51,12 +69,8 @@ struct Client {
 
 impl Client {
     fn read(&mut self, frame: &Bytes) {
-        // A server frame's header has 2, 4 or 10 bytes.
-        let header = match frame[1] {
-            126 => 4,
-            127 => 10,
-            _ => 2,
-        };
+        let (header, length) = bounds(frame);
+        assert_eq!(frame.len(), header + length);
         let envelope: Value = serde_json::from_slice(&frame[header..]).unwrap();
         let stamp = envelope["timestamp"].as_u64().unwrap();
         let event = &envelope["event"];

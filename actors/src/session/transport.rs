@@ -1,0 +1,203 @@
+//! The connection below a session, taken over from the HTTP server after the handshake.
+//!
+//! A response body would be polled by actix-http's dispatcher: a task per delivery, a copy of each frame, and 17 KiB of buffers for as long as the
+//! connection lasts. Here a group writes a frame straight into the socket of a subscriber for which nothing waits; only what the kernel does
+//! not take is queued in its outbox, and [`Pump`] writes that when there is room again.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::outbox::OutboxRef;
+use super::{Chunk, Permit};
+
+/// What is read at a time, into a buffer that all connections of a thread share.
+const READ_BYTES: usize = 64 << 10;
+/// Frames that one write takes.
+const SLICES: usize = 64;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// A connection that bytes go over both ways.
+pub trait Duplex: AsyncRead + AsyncWrite {}
+impl<T: AsyncRead + AsyncWrite> Duplex for T {}
+
+/// A connection, shared by those of one thread that read from it and write to it.
+pub enum Transport {
+    /// TCP, which can be written to at once.
+    Tcp(RefCell<TcpStream>),
+    /// Something above it, TLS for instance.
+    Other(RefCell<Pin<Box<dyn Duplex>>>),
+}
+
+impl Transport {
+    /// A TCP connection.
+    #[must_use]
+    pub fn tcp(stream: TcpStream) -> Self {
+        Self::Tcp(RefCell::new(stream))
+    }
+
+    /// Any other.
+    pub fn other(stream: impl Duplex + 'static) -> Self {
+        Self::Other(RefCell::new(Box::pin(stream)))
+    }
+
+    /// Writes what the kernel takes now: how many bytes. None where it cannot be told without waiting.
+    pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let Self::Tcp(stream) = self else { return Ok(0) };
+        match stream.borrow().try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_read(cx, buffer),
+            Self::Other(stream) => stream.borrow_mut().as_mut().poll_read(cx, buffer),
+        }
+    }
+
+    /// Writes some of the frames; how many bytes.
+    fn poll_write(&self, cx: &mut Context<'_>, frames: &VecDeque<Bytes>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(frame);
+        }
+        let slices = &slices[..frames.len().min(SLICES)];
+        match self {
+            Self::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(cx, slices),
+            Self::Other(stream) => stream.borrow_mut().as_mut().poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            // A socket has no buffer of its own here.
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Other(stream) => stream.borrow_mut().as_mut().poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),
+            Self::Other(stream) => stream.borrow_mut().as_mut().poll_shutdown(cx),
+        }
+    }
+}
+
+/// What comes over a connection, until the peer closes its side or the connection breaks.
+pub struct Incoming {
+    transport: Rc<Transport>,
+    /// What came with the handshake.
+    first: Option<Bytes>,
+}
+
+impl Incoming {
+    /// What comes, after `first`.
+    #[must_use]
+    pub fn new(transport: Rc<Transport>, first: Option<Bytes>) -> Self {
+        Self { transport, first }
+    }
+}
+
+impl Stream for Incoming {
+    type Item = Chunk;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Chunk>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Chunk(first)));
+        }
+        READ.with_borrow_mut(|bytes| {
+            let mut buffer = ReadBuf::new(bytes);
+            let read = ready!(self.transport.poll_read(cx, &mut buffer));
+            let came = buffer.filled();
+            Poll::Ready((read.is_ok() && !came.is_empty()).then(|| Chunk(Bytes::copy_from_slice(came))))
+        })
+    }
+}
+
+/// Writes what waits in an outbox, until the outbox has ended and is empty, or the connection breaks.
+pub struct Pump {
+    transport: Rc<Transport>,
+    outbox: OutboxRef,
+    /// What was written may wait in the transport.
+    unflushed: bool,
+    _permit: Option<Permit>,
+}
+
+impl Pump {
+    /// Empties `outbox`; it holds on to `permit` as long as the connection lasts.
+    #[must_use]
+    pub fn new(transport: Rc<Transport>, outbox: OutboxRef, permit: Option<Permit>) -> Self {
+        Self { transport, outbox, unflushed: false, _permit: permit }
+    }
+
+    fn poll_empty(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let written = self.outbox.with_frames(|frames| (!frames.is_empty()).then(|| self.transport.poll_write(cx, frames)));
+            match written {
+                None => break,
+                Some(written) => match ready!(written)? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    count => {
+                        self.outbox.written(count);
+                        self.unflushed = true;
+                    }
+                },
+            }
+        }
+        if self.unflushed {
+            ready!(self.transport.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        ready!(self.outbox.poll_more(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let pump = &mut *self;
+        loop {
+            match ready!(pump.poll_empty(cx)) {
+                Ok(()) if pump.outbox.has_ended() => return pump.transport.poll_shutdown(cx).map(drop),
+                Ok(()) => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.outbox.gone();
+    }
+}
+
+/// Takes `count` bytes off the front of `frames`; whether the first one is now the rest of one.
+pub(super) fn advance(frames: &mut VecDeque<Bytes>, mut count: usize) -> bool {
+    while let Some(first) = frames.front_mut() {
+        if count < first.len() {
+            first.advance(count);
+            return count > 0;
+        }
+        count -= first.len();
+        frames.pop_front();
+    }
+    false
+}

@@ -1,0 +1,116 @@
+//! A connection that may come in: what is checked of every handshake, and the session that is started for it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, StreamHandler};
+use actix_http::RequestHead;
+use actix_http::header::{HeaderName, HeaderValue};
+use actix_http::ws::{HandshakeError, verify_handshake};
+use actix_web::HttpResponse;
+use futures_util::Stream;
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::functions::Worker;
+use crate::group::local::Local;
+use crate::ids::SocketId;
+use crate::session::outbox::{OutboxRef, Shut};
+use crate::session::socket::Socket;
+use crate::session::subscriber::{Entrance, SubscriberSession};
+use crate::session::telemetry::TelemetrySession;
+use crate::session::worker::WorkerSession;
+use crate::session::{Chunk, Permit};
+use crate::store::Store;
+
+/// A connection that may come in: what a [`Port`](super::Port) says of a request.
+pub struct Accepted {
+    pub(super) session: Session,
+    /// The largest message, and how many bytes may wait for the peer.
+    pub(super) limits: (usize, usize),
+    pub(super) permit: Permit,
+    /// Something that the answer says beside the handshake.
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// Whose session it is to be.
+pub(super) enum Session {
+    Subscriber(Rc<Local>, Box<Entrance>),
+    Worker {
+        local: Rc<Local>,
+        address: String,
+        store: Addr<Store>,
+    },
+    /// With the interval of pings and the time of silence after which it ends.
+    Telemetry((Duration, Duration)),
+}
+
+impl Session {
+    /// Starts the session on this thread, with what comes over its connection; what it sends is put in the outbox.
+    pub(super) fn start(self, limits: (usize, usize), incoming: impl Stream<Item = Chunk> + 'static) -> OutboxRef {
+        match self {
+            Self::Subscriber(local, entrance) => start(incoming, limits, move |socket, _| SubscriberSession::new(socket, local, *entrance)),
+            Self::Telemetry(liveness) => start(incoming, limits, move |socket, _| TelemetrySession::new(socket, liveness)),
+            Self::Worker { local, address, store } => {
+                let session = move |socket: Socket, ctx: &mut Context<WorkerSession>| {
+                    let me = Arc::new(Worker {
+                        id: Uuid::new_v4().hyphenated().to_string(),
+                        reattach_token: Uuid::new_v4().simple().to_string(),
+                        socket: socket.id,
+                        address,
+                        connected_at: clock::wall(),
+                        details: RwLock::default(),
+                        in_flight: AtomicUsize::new(0),
+                        session: ctx.address().recipient(),
+                    });
+                    WorkerSession::new(socket, local, me, store)
+                };
+                start(incoming, limits, session)
+            }
+        }
+    }
+}
+
+fn start<A>(
+    incoming: impl Stream<Item = Chunk> + 'static,
+    (max_message_bytes, outbox_bytes): (usize, usize),
+    session: impl FnOnce(Socket, &mut Context<A>) -> A,
+) -> OutboxRef
+where
+    A: Actor<Context = Context<A>> + StreamHandler<Chunk> + Handler<Shut>,
+{
+    let id = SocketId::next();
+    let mut outbox = None;
+    A::create(|ctx| {
+        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient());
+        outbox = Some(mine.clone());
+        ctx.add_stream(incoming);
+        session(Socket::new(id, mine, max_message_bytes), ctx)
+    });
+    // `create` runs its closure before it returns.
+    outbox.unwrap_or_else(OutboxRef::ended)
+}
+
+/// Says what is wrong with a handshake, if something is.
+#[expect(clippy::result_large_err, reason = "once per connection")]
+pub(super) fn verify(request: &RequestHead) -> Result<(), HttpResponse> {
+    verify_handshake(request).map_err(refusal)
+}
+
+/// The answer to a handshake that is none.
+pub(super) fn refusal(error: HandshakeError) -> HttpResponse {
+    let text = format!("{error}; this is a WebSocket port\n");
+    match error {
+        HandshakeError::UnsupportedVersion | HandshakeError::NoVersionHeader => {
+            HttpResponse::UpgradeRequired().insert_header(("Sec-WebSocket-Version", "13")).body(text)
+        }
+        HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
+            HttpResponse::UpgradeRequired().insert_header(("Upgrade", "websocket")).body(text)
+        }
+        HandshakeError::GetMethodRequired => HttpResponse::MethodNotAllowed().insert_header(("Allow", "GET")).body(text),
+        _ => HttpResponse::BadRequest().body(text),
+    }
+}
