@@ -1,0 +1,3 @@
+//! What a server is put through. Each scenario is a command, and knows nothing of which server it loads.
+
+pub(crate) mod fanout;

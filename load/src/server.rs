@@ -1,0 +1,169 @@
+//! A server to load: one that the run has started, in a folder of its own and on a free port, or one that runs already.
+
+pub(crate) mod yardstick;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::dialect::Dialect;
+use crate::dialect::weir::Weir;
+use crate::process::{Started, Watched, allow_files};
+
+/// Which server is loaded.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// What to load; several take turns.
+    #[arg(long = "server", value_enum, global = true, default_value = "weir", value_delimiter = ',', value_name = "NAME")]
+    pub(crate) servers: Vec<Kind>,
+    /// Where items are kept: by Weir, and by Redis as a yardstick (`file` is then `appendfsync always`).
+    #[arg(long, value_enum, global = true, default_value = "memory")]
+    pub(crate) store: Store,
+    /// The server binary; by default the one beside this program.
+    #[arg(long, global = true, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// A Weir that runs already: where clients connect.
+    #[arg(long, global = true, value_name = "ADDRESS", requires_all = ["workers", "pid"])]
+    streams: Option<SocketAddr>,
+    /// And where workers connect.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    workers: Option<SocketAddr>,
+    /// And its process, for what it costs.
+    #[arg(long, global = true, value_name = "PID")]
+    pid: Option<u32>,
+}
+
+/// A kind of server.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Weir.
+    Weir,
+    /// The least that a server must do: `weir-load floor`.
+    Floor,
+}
+
+/// Where items are kept.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Store {
+    /// In memory.
+    Memory,
+    /// In files, with a sync before a write is acknowledged.
+    File,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    pub(crate) dialect: &'static dyn Dialect,
+    /// Where publishers and workers connect.
+    pub(crate) publishers: SocketAddr,
+    /// Where subscribers connect.
+    pub(crate) subscribers: SocketAddr,
+    pub(crate) watched: Watched,
+    /// Ends first.
+    _process: Option<Started>,
+    /// Held open: a server must be able to write.
+    _stdout: Option<BufReader<ChildStdout>>,
+    _folder: Option<TempDir>,
+}
+
+impl Target {
+    /// Starts a server of this kind, which holds so many connections, or finds the one that runs.
+    pub(crate) fn start(&self, kind: Kind, connections: usize) -> Result<Server> {
+        allow_files(connections as u64 + 1_000)?;
+        match kind {
+            Kind::Weir => match (self.streams, self.workers, self.pid) {
+                (Some(streams), Some(workers), Some(pid)) => Ok(Server::running(streams, workers, pid)),
+                _ => self.weir(),
+            },
+            Kind::Floor => yardstick::floor(),
+        }
+    }
+
+    fn weir(&self) -> Result<Server> {
+        let binary = match &self.binary {
+            Some(binary) => binary.clone(),
+            None => beside()?,
+        };
+        let adapter = match self.store {
+            Store::Memory => json!({"store_method": "in_memory"}),
+            Store::File => json!({"file_path": "store"}),
+        };
+        let adapter = json!({"class": "modules::stream::adapters::KvStore", "config": adapter});
+        let folder = TempDir::with_prefix("weir-load-")?;
+        start_weir(&binary, folder, &adapter)
+    }
+}
+
+/// `weir` where this program is, or one folder above, where tests run.
+fn beside() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let found = program.ancestors().skip(1).take(2).map(|folder| folder.join("weir")).find(|path| path.is_file());
+    found.with_context(|| {
+        format!("no `weir` beside {}: build it (`cargo build --release --workspace`) or name it with --binary", program.display())
+    })
+}
+
+fn start_weir(binary: &Path, folder: TempDir, adapter: &Value) -> Result<Server> {
+    let stream = json!({"host": "127.0.0.1", "port": 0, "adapter": adapter, "max_connections": 100_000, "max_connections_per_address": 100_000, "drain_ms": 1});
+    let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream}]});
+    let (file, log) = (folder.path().join("config.yaml"), folder.path().join("log"));
+    // JSON is YAML.
+    fs::write(&file, config.to_string())?;
+    let mut command = Command::new(binary);
+    command.arg("--config").arg(&file).env("RUST_LOG", "warn").current_dir(folder.path());
+    let mut process = Started::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?))?;
+    let mut stdout = BufReader::new(process.child().stdout.take().context("no standard output")?);
+    let mut address = |name: &str| -> Result<SocketAddr> {
+        loop {
+            let mut line = String::new();
+            if stdout.read_line(&mut line)? == 0 {
+                bail!("{} did not start: {}", binary.display(), fs::read_to_string(&log)?);
+            }
+            if let Some(url) = line.trim().strip_prefix(name).and_then(|url| url.trim().strip_prefix("ws://")) {
+                return url.split('/').next().unwrap_or_default().parse().with_context(|| line.clone());
+            }
+        }
+    };
+    let (publishers, subscribers) = (address("workers")?, address("streams")?);
+    Ok(Server {
+        kind: Kind::Weir,
+        dialect: &Weir,
+        publishers,
+        subscribers,
+        watched: Watched::new(process.id()),
+        _process: Some(process),
+        _stdout: Some(stdout),
+        _folder: Some(folder),
+    })
+}
+
+impl Server {
+    fn running(streams: SocketAddr, workers: SocketAddr, pid: u32) -> Self {
+        Self {
+            kind: Kind::Weir,
+            dialect: &Weir,
+            publishers: workers,
+            subscribers: streams,
+            watched: Watched::new(pid),
+            _process: None,
+            _stdout: None,
+            _folder: None,
+        }
+    }
+
+    /// What tables call it.
+    pub(crate) fn name(&self) -> String {
+        self.kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
