@@ -1,5 +1,6 @@
 //! How a server is talked to: subscriptions, publishing, and what comes of it, so that one scenario drives every server.
 
+pub(crate) mod redis;
 pub(crate) mod weir;
 
 use std::ops::Range;

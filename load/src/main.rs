@@ -7,12 +7,15 @@
 //! |---|---|
 //! | `scenario/` | the commands: what a server is put through |
 //! | `crowd/` | one publisher and many subscribers, on a few threads |
+//! | `callers/` | connections that call and wait for answers |
 //! | `server/` | starting Weir and its yardsticks; `process` watches what they cost |
-//! | `dialect/` | how each of them is talked to |
+//! | `dialect/`, `calls/` | how each of them is talked to: publishing, and calls that are answered |
 //! | `floor` | the yardstick that is written here |
 //! | `connection`, `poll`, `frame`, `payload`, `track`, `clock` | sockets, epoll, WebSocket frames, what is sent, what has come, time |
 //! | `report`, `progress` | what is shown |
 
+mod callers;
+mod calls;
 mod clock;
 mod connection;
 mod crowd;
@@ -33,6 +36,7 @@ use clap::{Parser, Subcommand};
 
 use crowd::Span;
 use scenario::fanout::Fanout;
+use scenario::write::Write;
 use server::Target;
 
 /// Loads a Weir server, and others with the same work, and says what an operation costs.
@@ -53,6 +57,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Fanout(Fanout),
+    Write(Write),
     /// Serves as the floor: prints its address, and runs until it is ended.
     Floor,
 }
@@ -65,6 +70,7 @@ fn main() -> Result<()> {
         for kind in &target.servers {
             rows.push(match &command {
                 Command::Fanout(fanout) => fanout.run(&target, *kind, span)?,
+                Command::Write(write) => write.run(&target, *kind, span)?,
                 Command::Floor => return floor::serve(|address| println!("{address}")),
             });
         }

@@ -4,7 +4,7 @@ pub(crate) mod yardstick;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::calls::Calls;
 use crate::dialect::Dialect;
 use crate::dialect::weir::Weir;
 use crate::process::{Started, Watched, allow_files};
@@ -49,6 +50,8 @@ pub(crate) enum Kind {
     Weir,
     /// The least that a server must do: `weir-load floor`.
     Floor,
+    /// Redis: Pub/Sub, or a hash.
+    Redis,
 }
 
 /// Where items are kept.
@@ -59,19 +62,25 @@ pub(crate) enum Store {
     Memory,
     /// In files, with a sync before a write is acknowledged.
     File,
+    /// In a Redis, which a server shares with others.
+    Redis,
 }
 
 /// A running server.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) dialect: &'static dyn Dialect,
+    /// How items are written and read, where there are any.
+    pub(crate) calls: Option<&'static dyn Calls>,
     /// Where publishers and workers connect.
     pub(crate) publishers: SocketAddr,
     /// Where subscribers connect.
     pub(crate) subscribers: SocketAddr,
     pub(crate) watched: Watched,
-    /// Ends first.
-    _process: Option<Started>,
+    /// A Redis that the server keeps its items in.
+    pub(crate) behind: Option<Watched>,
+    /// End in this order.
+    _processes: Vec<Started>,
     /// Held open: a server must be able to write.
     _stdout: Option<BufReader<ChildStdout>>,
     _folder: Option<TempDir>,
@@ -87,6 +96,7 @@ impl Target {
                 _ => self.weir(),
             },
             Kind::Floor => yardstick::floor(),
+            Kind::Redis => yardstick::redis(self.store == Store::File),
         }
     }
 
@@ -95,13 +105,17 @@ impl Target {
             Some(binary) => binary.clone(),
             None => beside()?,
         };
-        let adapter = match self.store {
-            Store::Memory => json!({"store_method": "in_memory"}),
-            Store::File => json!({"file_path": "store"}),
-        };
-        let adapter = json!({"class": "modules::stream::adapters::KvStore", "config": adapter});
         let folder = TempDir::with_prefix("weir-load-")?;
-        start_weir(&binary, folder, &adapter)
+        let (class, config, redis) = match self.store {
+            Store::Memory => ("KvStore", json!({"store_method": "in_memory"}), None),
+            Store::File => ("KvStore", json!({"file_path": "store"}), None),
+            Store::Redis => {
+                let (redis, address) = yardstick::start_redis(folder.path(), false)?;
+                ("RedisAdapter", json!({"redis_url": format!("redis://{address}")}), Some(redis))
+            }
+        };
+        let adapter = json!({"class": format!("modules::stream::adapters::{class}"), "config": config});
+        start_weir(&binary, folder, &adapter, redis)
     }
 }
 
@@ -114,7 +128,7 @@ fn beside() -> Result<PathBuf> {
     })
 }
 
-fn start_weir(binary: &Path, folder: TempDir, adapter: &Value) -> Result<Server> {
+fn start_weir(binary: &Path, folder: TempDir, adapter: &Value, redis: Option<Started>) -> Result<Server> {
     let stream = json!({"host": "127.0.0.1", "port": 0, "adapter": adapter, "max_connections": 100_000, "max_connections_per_address": 100_000, "drain_ms": 1});
     let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream}]});
     let (file, log) = (folder.path().join("config.yaml"), folder.path().join("log"));
@@ -139,10 +153,12 @@ fn start_weir(binary: &Path, folder: TempDir, adapter: &Value) -> Result<Server>
     Ok(Server {
         kind: Kind::Weir,
         dialect: &Weir,
+        calls: Some(&Weir),
         publishers,
         subscribers,
         watched: Watched::new(process.id()),
-        _process: Some(process),
+        behind: redis.as_ref().map(|redis| Watched::new(redis.id())),
+        _processes: std::iter::once(process).chain(redis).collect(),
         _stdout: Some(stdout),
         _folder: Some(folder),
     })
@@ -153,10 +169,12 @@ impl Server {
         Self {
             kind: Kind::Weir,
             dialect: &Weir,
+            calls: Some(&Weir),
             publishers: workers,
             subscribers: streams,
             watched: Watched::new(pid),
-            _process: None,
+            behind: None,
+            _processes: Vec::new(),
             _stdout: None,
             _folder: None,
         }
@@ -166,4 +184,13 @@ impl Server {
     pub(crate) fn name(&self) -> String {
         self.kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
+    /// Processor time of the Redis behind it.
+    pub(crate) fn behind_cpu(&self) -> Result<std::time::Duration> {
+        self.behind.as_ref().map_or(Ok(std::time::Duration::ZERO), Watched::cpu)
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
