@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::net::RecvFlags;
+use rustix::net::{self, AddressFamily, RecvFlags, SocketType};
 
 /// How long a peer may take to answer while a connection is set up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,7 +22,19 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
-        let socket = TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
+        Self::over(TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?)
+    }
+
+    /// The same, and the kernel holds no more than a few KiB of what is not read.
+    pub(crate) fn open_narrow(address: SocketAddr) -> Result<Self> {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        // Before it is connected, since the window is agreed upon then.
+        net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 10)?;
+        net::connect(&socket, &address).with_context(|| format!("connecting to {address}"))?;
+        Self::over(TcpStream::from(socket))
+    }
+
+    fn over(socket: TcpStream) -> Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -49,7 +61,7 @@ impl Connection {
         if buffer.len() < held + BUFFER_BYTES / 2 {
             buffer.resize((held + BUFFER_BYTES / 2).next_power_of_two(), 0);
         }
-        match rustix::net::recv(&self.socket, &mut buffer[held..], flags) {
+        match net::recv(&self.socket, &mut buffer[held..], flags) {
             Ok((_, 0)) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection")),
             Ok((_, count)) => {
                 buffer[..held].copy_from_slice(&self.held);

@@ -36,6 +36,7 @@ use clap::{Parser, Subcommand};
 
 use crowd::Span;
 use scenario::fanout::Fanout;
+use scenario::slow::Slow;
 use scenario::write::Write;
 use server::Target;
 
@@ -57,6 +58,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Fanout(Fanout),
+    Slow(Slow),
     Write(Write),
     /// Serves as the floor: prints its address, and runs until it is ended.
     Floor,
@@ -70,6 +72,7 @@ fn main() -> Result<()> {
         for kind in &target.servers {
             rows.push(match &command {
                 Command::Fanout(fanout) => fanout.run(&target, *kind, span)?,
+                Command::Slow(slow) => slow.run(&target, *kind, span)?,
                 Command::Write(write) => write.run(&target, *kind, span)?,
                 Command::Floor => return floor::serve(|address| println!("{address}")),
             });
