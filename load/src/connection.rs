@@ -83,10 +83,9 @@ impl Connection {
     }
 
     /// Sends the request of a WebSocket handshake.
-    pub(crate) fn request_upgrade(&mut self, path: &str, subprotocol: Option<&str>) -> io::Result<()> {
-        let subprotocol = subprotocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+    pub(crate) fn request_upgrade(&mut self, path: &str) -> io::Result<()> {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{subprotocol}\
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         self.write(request.as_bytes())

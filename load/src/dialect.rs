@@ -1,5 +1,8 @@
 //! How a server is talked to: subscriptions, publishing, and what comes of it, so that one scenario drives every server.
 
+pub(crate) mod mqtt;
+pub(crate) mod nats;
+pub(crate) mod nchan;
 pub(crate) mod redis;
 pub(crate) mod weir;
 

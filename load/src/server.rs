@@ -52,6 +52,12 @@ pub(crate) enum Kind {
     Floor,
     /// Redis: Pub/Sub, or a hash.
     Redis,
+    /// NATS.
+    Nats,
+    /// An MQTT broker, with retained messages.
+    Mosquitto,
+    /// nginx with its module nchan.
+    Nchan,
 }
 
 /// Where items are kept.
@@ -96,6 +102,9 @@ impl Target {
                 _ => self.weir(),
             },
             Kind::Floor => yardstick::floor(),
+            Kind::Nats => yardstick::nats(),
+            Kind::Mosquitto => yardstick::mosquitto(connections),
+            Kind::Nchan => yardstick::nchan(connections),
             Kind::Redis => yardstick::redis(self.store == Store::File),
         }
     }

@@ -15,13 +15,13 @@ pub(crate) struct Weir;
 
 impl Dialect for Weir {
     fn subscribe(&self, connection: &mut Connection, group: &str) -> Result<()> {
-        connection.request_upgrade(&path(group), None)?;
+        connection.request_upgrade(&path(group))?;
         connection.upgraded()?;
         first_frame(connection, b"\"sync\"")
     }
 
     fn introduce(&self, connection: &mut Connection) -> Result<()> {
-        connection.request_upgrade("/", None)?;
+        connection.request_upgrade("/")?;
         connection.upgraded()?;
         first_frame(connection, b"workerregistered")
     }
