@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::calls::Op;
+use crate::calls::{Calls, Op};
 use crate::clock;
 use crate::connection::{BUFFER_BYTES, Connection};
 use crate::crowd::Span;
@@ -22,6 +22,8 @@ use caller::{Caller, Script, Tally};
 const TIMER: usize = usize::MAX;
 /// How often a thread looks up that is told nothing.
 const LOOK: Duration = Duration::from_millis(100);
+/// Calls in flight where a group is only filled.
+const FILLING: usize = 256;
 /// How long answers may take when no more is called.
 const PATIENCE: u64 = 5_000_000_000;
 
@@ -33,8 +35,10 @@ pub(crate) struct Setting {
     pub(crate) in_flight: usize,
     /// Bytes of a value.
     pub(crate) payload_bytes: usize,
-    /// Items of a connection, in a group of its own.
+    /// Items of a connection, at least; it writes to one after the other.
     pub(crate) items: usize,
+    /// Groups, all connections together.
+    pub(crate) groups: usize,
     /// What is called in turn.
     pub(crate) mix: Vec<Op>,
     /// Calls per second; without, the next one follows as soon as it may be in flight.
@@ -66,11 +70,16 @@ struct Shared {
 /// Calls `server` for the warm-up and the time measured.
 pub(crate) fn run(server: &Server, setting: &Setting, span: Span, name: &str) -> Result<Outcome> {
     let calls = server.calls.with_context(|| format!("{} is not called", server.name()))?;
+    if setting.mix.contains(&Op::Get) {
+        // What is read should be there.
+        let written = Setting { mix: vec![Op::Set], ..setting.clone() };
+        (0..setting.connections).try_for_each(|number| once(server, calls, Script::new(calls, &written, number)))?;
+    }
     let mut callers = (0..setting.connections)
         .map(|number| {
             let mut connection = Connection::open(server.publishers)?;
             calls.introduce(&mut connection)?;
-            let script = Script::new(calls, &format!("group-{number}"), setting.items, &setting.mix, setting.payload_bytes);
+            let script = Script::new(calls, setting, number);
             Ok(Caller::new(connection, calls, script, setting.in_flight.div_ceil(setting.connections)))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -101,6 +110,32 @@ pub(crate) fn run(server: &Server, setting: &Setting, span: Span, name: &str) ->
         }
         Ok(outcome)
     })
+}
+
+/// Writes so many items to the first group, which [`GROUP`](crate::crowd::GROUP) is, once each.
+pub(crate) fn fill(server: &Server, items: usize, payload_bytes: usize) -> Result<()> {
+    let calls = server.calls.with_context(|| format!("{} is not called", server.name()))?;
+    if items == 0 { Ok(()) } else { once(server, calls, Script::filling(calls, items, payload_bytes)) }
+}
+
+/// Makes each call of a script once.
+fn once(server: &Server, calls: &'static dyn Calls, script: Script) -> Result<()> {
+    let mut connection = Connection::open(server.publishers)?;
+    calls.introduce(&mut connection)?;
+    let mut poll = Poll::new()?;
+    poll.add(&connection, 0)?;
+    let count = script.len();
+    let mut caller = Caller::new(connection, calls, script, FILLING.min(count));
+    let (mut buffer, mut tally, mut to_send, mut to_come) = (vec![0; BUFFER_BYTES], Tally::new()?, count as u64, count as u64);
+    while to_come > 0 {
+        caller.send(|| {
+            to_send = to_send.checked_sub(1)?;
+            Some(clock::now())
+        })?;
+        ensure!(poll.wait(Some(Duration::from_nanos(PATIENCE)))?.next().is_some(), "the server does not answer");
+        to_come -= caller.take(&mut buffer, &mut tally, false)?;
+    }
+    Ok(())
 }
 
 /// Looks at the clocks before and after.
@@ -146,7 +181,7 @@ fn call(callers: &mut [Caller], shared: &Shared, rate: Option<f64>) -> Result<(T
         caller.send(|| due.take())?;
     }
     timer.set(due.delay())?;
-    let (mut buffer, mut tally) = (vec![0; BUFFER_BYTES], Tally { latencies: Latencies::new()?, duplicated: 0, reordered: 0 });
+    let (mut buffer, mut tally) = (vec![0; BUFFER_BYTES], Tally::new()?);
     let mut quiet = clock::now();
     loop {
         let ended = shared.ended.load(Ordering::Relaxed);

@@ -31,7 +31,7 @@ const DRAW: Duration = Duration::from_millis(100);
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Span {
     /// How long is measured, after the warm-up.
-    #[arg(long, default_value_t = 5.0, global = true)]
+    #[arg(long, default_value_t = 3.0, global = true)]
     pub(crate) seconds: f64,
     /// How long the server runs in before that.
     #[arg(long, default_value_t = 1.0, global = true)]

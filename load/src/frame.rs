@@ -11,6 +11,11 @@ pub(crate) const PONG: u8 = 0x8A;
 
 /// Bytes of the header and of the whole frame that `bytes` begin with; `None` while some of it is missing.
 pub(crate) fn bounds(bytes: &[u8]) -> Option<(usize, usize)> {
+    extent(bytes).filter(|(_, end)| bytes.len() >= *end)
+}
+
+/// The same as soon as the header is there.
+pub(crate) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
     let [_, second, rest @ ..] = bytes else { return None };
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
     let (header, length) = match second & 0x7f {
@@ -18,8 +23,7 @@ pub(crate) fn bounds(bytes: &[u8]) -> Option<(usize, usize)> {
         127 => (10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
         short => (2, usize::from(short)),
     };
-    let end = header + mask + length;
-    (bytes.len() >= end).then_some((header + mask, end))
+    Some((header + mask, header + mask + length))
 }
 
 /// Appends a frame as a client sends it: masked, with a mask of zeros, which leaves the payload as it is.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::chart::micros;
 use crate::server::Kind;
+use crate::suite::{Results, Summary};
 
 /// The longest time that is told from longer ones.
 const LONGEST_NANOS: u64 = 120_000_000_000;
@@ -73,22 +75,41 @@ pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// The rows as a table in Markdown.
-pub(crate) fn table(rows: &[Row]) -> String {
+/// The results as a table in Markdown, with what only some scenarios have below it.
+pub(crate) fn table(results: &Results) -> String {
     let mut text = String::from(
-        "| scenario | server | per second | CPU µs each | p50 µs | p99 µs | p99.9 µs | max µs | MiB | lost | twice | out of order |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| scenario | server | per second | CPU each | × baseline | p50 ms | p99 ms | p99.9 ms | max ms | MiB | lost, twice, out of order |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for row in rows {
+    let mut below = String::new();
+    let mut last = None;
+    for Summary { row, ratio, spread, .. } in &results.results {
         let Latency { p50_us, p99_us, p999_us, max_us } = row.latency;
-        let name = format!("{:?}", row.server).to_lowercase();
+        let ms = |us: f64| format!("{:.*}", if us < 10_000.0 { 2 } else { 0 }, us / 1e3);
+        // Named once, as long as it stays the same.
+        let scenario = if last == Some(&row.scenario) { "" } else { &row.scenario };
+        last = Some(&row.scenario);
+        let ratio = ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let spread = spread.filter(|_| results.rounds > 1).map(|[low, high]| format!(" ({low:.2}-{high:.2})")).unwrap_or_default();
         text += &format!(
-            "| {} | {name} | {:.0} {} | {:.3} | {p50_us:.0} | {p99_us:.0} | {p999_us:.0} | {max_us:.0} | {:.1} | {} | {} | {} |\n",
-            row.scenario, row.per_second, row.unit, row.cpu_us, row.resident_mib, row.lost, row.duplicated, row.reordered
+            "| {scenario} | {} | {:.0} {} | {} | {ratio}{spread} | {} | {} | {} | {} | {:.0} | {}, {}, {} |\n",
+            row.server.name(),
+            row.per_second,
+            row.unit,
+            micros(row.cpu_us),
+            ms(p50_us),
+            ms(p99_us),
+            ms(p999_us),
+            ms(max_us),
+            row.resident_mib,
+            row.lost,
+            row.duplicated,
+            row.reordered
         );
-        for (name, value) in &row.more {
-            text += &format!("| | {name} | {value:.3} | | | | | | | | | |\n");
+        if !row.more.is_empty() {
+            let more: Vec<_> = row.more.iter().map(|(name, value)| format!("{name} {value:.2}")).collect();
+            below += &format!("- {}, {}: {}\n", row.scenario, row.server.name(), more.join(" · "));
         }
     }
-    text
+    if below.is_empty() { text } else { format!("{text}\n{below}") }
 }

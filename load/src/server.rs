@@ -92,6 +92,13 @@ pub(crate) struct Server {
     _folder: Option<TempDir>,
 }
 
+impl Kind {
+    /// What tables and the command line call it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 impl Target {
     /// Starts a server of this kind, which holds so many connections, or finds the one that runs.
     pub(crate) fn start(&self, kind: Kind, connections: usize) -> Result<Server> {
@@ -109,11 +116,23 @@ impl Target {
         }
     }
 
+    /// The same with another store.
+    pub(crate) fn with(&self, store: Store) -> Self {
+        Self { store, ..self.clone() }
+    }
+
+    /// Whether Weir runs already.
+    pub(crate) fn is_running(&self) -> bool {
+        self.pid.is_some()
+    }
+
+    /// The server binary.
+    pub(crate) fn binary(&self) -> Result<PathBuf> {
+        self.binary.clone().map_or_else(beside, Ok)
+    }
+
     fn weir(&self) -> Result<Server> {
-        let binary = match &self.binary {
-            Some(binary) => binary.clone(),
-            None => beside()?,
-        };
+        let binary = self.binary()?;
         let folder = TempDir::with_prefix("weir-load-")?;
         let (class, config, redis) = match self.store {
             Store::Memory => ("KvStore", json!({"store_method": "in_memory"}), None),
@@ -191,7 +210,7 @@ impl Server {
 
     /// What tables call it.
     pub(crate) fn name(&self) -> String {
-        self.kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        self.kind.name()
     }
     /// Processor time of the Redis behind it.
     pub(crate) fn behind_cpu(&self) -> Result<std::time::Duration> {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use anyhow::{Context, Result};
 
+use super::Setting;
 use crate::calls::{Answer, Call, Calls, NUMBER, Op, To};
 use crate::clock;
 use crate::connection::Connection;
@@ -18,13 +19,28 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// As many calls as there are items, or operations in the mix.
-    pub(super) fn new(calls: &dyn Calls, group: &str, items: usize, mix: &[Op], payload_bytes: usize) -> Self {
+    /// What the connection with this number calls: as many calls as there are items, groups that are its own, or operations in the mix.
+    pub(super) fn new(calls: &dyn Calls, setting: &Setting, number: usize) -> Self {
+        let Setting { connections, payload_bytes, items, groups, ref mix, .. } = *setting;
+        let length = items.max(groups.div_ceil(connections)).max(mix.len());
+        Self::written(calls, length, payload_bytes, |n| (mix[n % mix.len()], (n * connections + number) % groups, n % items.max(1)))
+    }
+
+    /// Writes so many items of the first group.
+    pub(super) fn filling(calls: &dyn Calls, items: usize, payload_bytes: usize) -> Self {
+        Self::written(calls, items, payload_bytes, |n| (Op::Set, 0, n))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn written(calls: &dyn Calls, length: usize, payload_bytes: usize, call: impl Fn(usize) -> (Op, usize, usize)) -> Self {
         let mut script = Self { bytes: Vec::new(), calls: Vec::new() };
-        for n in 0..items.max(mix.len()) {
-            let (item, value) = (format!("item-{}", n % items.max(1)), payload::noise(payload_bytes, n as u64));
-            let call = Call { op: mix[n % mix.len()], group, item: &item, value: &value };
-            let number = calls.call(&mut script.bytes, call);
+        for n in 0..length {
+            let (op, group, item) = call(n);
+            let (group, item, value) = (format!("group-{group}"), format!("item-{item}"), payload::noise(payload_bytes, n as u64));
+            let number = calls.call(&mut script.bytes, Call { op, group: &group, item: &item, value: &value });
             script.calls.push((script.bytes.len(), number));
         }
         script
@@ -44,6 +60,12 @@ pub(super) struct Tally {
     pub(super) latencies: Latencies,
     pub(super) duplicated: u64,
     pub(super) reordered: u64,
+}
+
+impl Tally {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self { latencies: Latencies::new()?, duplicated: 0, reordered: 0 })
+    }
 }
 
 pub(super) struct Caller {

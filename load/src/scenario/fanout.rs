@@ -8,6 +8,7 @@ use clap::Args;
 use crate::crowd::{Crowd, Pace, Span};
 use crate::report::{Row, mib};
 use crate::server::{Kind, Target};
+use crate::suite::Scenario;
 
 /// Delivers events to many subscribers.
 #[derive(Args, Clone, Debug)]
@@ -26,15 +27,14 @@ pub(crate) struct Fanout {
     pub(crate) rate: Option<f64>,
 }
 
-impl Fanout {
-    /// One run.
-    pub(crate) fn run(&self, target: &Target, kind: Kind, span: Span) -> Result<Row> {
+impl Scenario for Fanout {
+    fn run(&self, target: &Target, kind: Kind, span: Span) -> Result<Vec<Row>> {
         let server = target.start(kind, self.subscribers)?;
         let mut crowd = Crowd::gather(&server, self.subscribers, self.payload)?;
         let scenario = self.name();
         let pace = Pace { burst: self.burst, rate: self.rate };
         let outcome = crowd.run(pace, span, &format!("{scenario}, {}", server.name()))?;
-        Ok(Row {
+        Ok(vec![Row {
             scenario,
             server: kind,
             unit: "deliveries",
@@ -47,9 +47,11 @@ impl Fanout {
             duplicated: outcome.duplicated,
             reordered: outcome.reordered,
             more: BTreeMap::new(),
-        })
+        }])
     }
+}
 
+impl Fanout {
     fn name(&self) -> String {
         let pace = match (self.rate, self.burst) {
             (Some(rate), burst) => format!("{rate} a second in bursts of {burst}"),

@@ -9,6 +9,7 @@ use crate::connection::Connection;
 use crate::crowd::{Crowd, GROUP, Outcome, Pace, Span};
 use crate::report::{Row, mib};
 use crate::server::{Kind, Target};
+use crate::suite::Scenario;
 
 /// Delivers events to subscribers that read beside others that have stopped, and without those before and afterwards.
 #[derive(Args, Clone, Debug)]
@@ -27,9 +28,8 @@ pub(crate) struct Slow {
     pub(crate) burst: u64,
 }
 
-impl Slow {
-    /// One run, of three times the length.
-    pub(crate) fn run(&self, target: &Target, kind: Kind, span: Span) -> Result<Row> {
+impl Scenario for Slow {
+    fn run(&self, target: &Target, kind: Kind, span: Span) -> Result<Vec<Row>> {
         let server = target.start(kind, self.readers + self.stalled)?;
         let scenario =
             format!("slow: {} readers beside {} stalled, {} bytes, bursts of {}", self.readers, self.stalled, self.payload, self.burst);
@@ -56,7 +56,7 @@ impl Slow {
         let pace = |outcome: &Outcome| outcome.deliveries as f64 / outcome.seconds;
         let alone = f64::midpoint(pace(&before), pace(&after));
         let all = [&before, &beside, &after];
-        Ok(Row {
+        Ok(vec![Row {
             scenario,
             server: kind,
             unit: "deliveries",
@@ -73,6 +73,6 @@ impl Slow {
                 ("pace kept", pace(&beside) / alone),
                 ("MiB grown", mib(grown)),
             ]),
-        })
+        }])
     }
 }

