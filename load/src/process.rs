@@ -7,7 +7,8 @@ use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long a process may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -103,22 +104,23 @@ fn resident(process: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Lets this process, and those that it starts, have as many open files as it may.
+/// Lets this process, and those that it starts, have as many open files as they may.
 ///
 /// # Errors
 /// Where that is less than `needed`.
 pub(crate) fn allow_files(needed: u64) -> Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // Only root may raise the second.
-    let raised = Rlimit { current: Some(needed), maximum: Some(limit.maximum.unwrap_or(needed).max(needed)) };
-    if limit.current.is_none_or(|current| current >= needed) || setrlimit(Resource::Nofile, raised).is_ok() {
-        return Ok(());
-    }
-    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    ensure!(setrlimit(Resource::Nofile, most).is_ok(), "the limit of open files cannot be raised");
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        bail!("{needed} open files are needed and {} allowed: raise `ulimit -n`", limit.maximum.unwrap_or(0));
+    let raised = limit.maximum.map_or(needed, |maximum| maximum.max(needed));
+    // Only root may raise the second, and not everywhere.
+    if setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: Some(raised) }).is_err() {
+        let most = most_files();
+        ensure!(most >= needed, "{needed} open files are needed and {most} allowed: raise `ulimit -Hn`");
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     }
     Ok(())
+}
+
+/// Open files that this process may have.
+pub(crate) fn most_files() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }

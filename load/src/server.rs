@@ -19,6 +19,9 @@ use crate::dialect::Dialect;
 use crate::dialect::weir::Weir;
 use crate::process::{Started, Watched, allow_files};
 
+/// Files that a server has open beside its connections, at most.
+pub(crate) const BESIDE: usize = 250;
+
 /// Which server is loaded.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
@@ -102,7 +105,7 @@ impl Kind {
 impl Target {
     /// Starts a server of this kind, which holds so many connections, or finds the one that runs.
     pub(crate) fn start(&self, kind: Kind, connections: usize) -> Result<Server> {
-        allow_files(connections as u64 + 1_000)?;
+        allow_files((connections + BESIDE) as u64)?;
         match kind {
             Kind::Weir => match (self.streams, self.workers, self.pid) {
                 (Some(streams), Some(workers), Some(pid)) => Ok(Server::running(streams, workers, pid)),

@@ -57,6 +57,9 @@ pub(crate) fn run(cases: &[Case], target: &Target, span: Span, rounds: usize) ->
     for _ in 0..rounds {
         for (case, rounds) in cases.iter().zip(&mut rows) {
             let target = target.with(case.store);
+            if case.store == Store::Redis && !installed.contains_key(&Kind::Redis) && !target.is_running() {
+                continue;
+            }
             let mut round = Vec::new();
             for kind in case.servers.iter().filter(|kind| installed.contains_key(kind)) {
                 round.extend(case.scenario.run(&target, *kind, span).with_context(|| format!("{} fails", kind.name()))?);

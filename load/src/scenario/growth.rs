@@ -8,8 +8,9 @@ use super::idle::Idle;
 use super::join::Join;
 use super::write::Write;
 use crate::crowd::Span;
+use crate::process::most_files;
 use crate::report::Row;
-use crate::server::{Kind, Target};
+use crate::server::{BESIDE, Kind, Target};
 use crate::suite::Scenario;
 
 /// Repeats fan-out, writes, joins and idle connections at growing sizes.
@@ -34,7 +35,9 @@ impl Scenario for Growth {
         let join = |items| Box::new(Join { clients: 20, items, payload: PAYLOAD }) as Box<dyn Scenario>;
         axes.push(sizes(&[10, 100, 1_000, 10_000, 100_000]).map(|size| (size, join(size))).collect());
         let idle = |connections| Box::new(Idle { connections }) as Box<dyn Scenario>;
-        axes.push(sizes(&[100, 1_000, 5_000, 20_000]).map(|size| (1, idle(size))).collect());
+        // As many as this machine lets a process have.
+        let most = usize::try_from(most_files()).unwrap_or(usize::MAX).saturating_sub(BESIDE);
+        axes.push(sizes(&[100, 1_000, 5_000, 20_000]).map(|size| (1, idle(size.min(most)))).collect());
 
         let mut rows = Vec::new();
         for axis in axes {

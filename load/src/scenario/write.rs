@@ -88,14 +88,18 @@ impl Scenario for Write {
 impl Write {
     fn name(&self, target: &Target) -> String {
         let parts = [("set", self.set), ("get", self.get), ("update", self.update)];
-        let mix: Vec<_> = parts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
-        let mix = if mix.len() == 1 { mix[0].trim_start_matches(|c: char| !c.is_alphabetic()).to_owned() } else { mix.join(", ") };
+        let called: Vec<_> = parts.into_iter().filter(|(_, count)| *count > 0).collect();
+        let mix = match called[..] {
+            [(only, _)] => only.to_owned(),
+            ref several => several.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", "),
+        };
         let store = format!("{:?}", target.store).to_lowercase();
+        let load = match (self.connections, self.in_flight) {
+            (1, 1) => "one at a time".to_owned(),
+            (connections, in_flight) => format!("{connections} connections, {in_flight} in flight"),
+        };
+        let groups = self.groups.map(|groups| format!(", groups: {groups}")).unwrap_or_default();
         let pace = self.rate.map(|rate| format!(", {rate} a second")).unwrap_or_default();
-        let groups = self.groups.map(|groups| format!(", {groups} groups")).unwrap_or_default();
-        format!(
-            "write: {mix}, {store}, {} bytes, {} connections, {} in flight{groups}{pace}",
-            self.payload, self.connections, self.in_flight
-        )
+        format!("write: {mix}, {store}, {} bytes, {load}{groups}{pace}", self.payload)
     }
 }

@@ -22,7 +22,7 @@ use crate::machine::program;
 use crate::process::{Started, Watched};
 
 /// Where Debian puts it.
-const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+pub(crate) const NCHAN: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 /// How long a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
@@ -106,7 +106,7 @@ pub(super) fn nchan(connections: usize) -> Result<Server> {
                  }}\n}}\n"
             ),
         )?;
-        let mut command = Command::new(program("nginx", "apt-get install nginx libnginx-mod-nchan")?);
+        let mut command = Command::new(program("nginx", "apt-get install nginx")?);
         command.args(["-e", "stderr", "-p"]).arg(folder.path()).arg("-c").arg(file);
         Ok(command)
     })?;
