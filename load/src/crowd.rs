@@ -31,10 +31,10 @@ const DRAW: Duration = Duration::from_millis(100);
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Span {
     /// How long is measured, after the warm-up.
-    #[arg(long, default_value_t = 3.0, global = true)]
+    #[arg(long, default_value_t = 2.0, global = true)]
     pub(crate) seconds: f64,
     /// How long the server runs in before that.
-    #[arg(long, default_value_t = 1.0, global = true)]
+    #[arg(long, default_value_t = 0.5, global = true)]
     pub(crate) warm_up: f64,
     /// Threads of this program. On few processors they take from the server what they use.
     #[arg(long, default_value_t = 1, global = true)]

@@ -4,7 +4,7 @@ pub(crate) mod yardstick;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 
@@ -35,10 +35,10 @@ pub(crate) struct Target {
     #[arg(long, global = true, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// A Weir that runs already: where clients connect.
-    #[arg(long, global = true, value_name = "ADDRESS", requires_all = ["workers", "pid"])]
+    #[arg(long, global = true, value_name = "HOST:PORT", value_parser = resolve, requires_all = ["workers", "pid"])]
     streams: Option<SocketAddr>,
     /// And where workers connect.
-    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "HOST:PORT", value_parser = resolve)]
     workers: Option<SocketAddr>,
     /// And its process, for what it costs.
     #[arg(long, global = true, value_name = "PID")]
@@ -148,6 +148,11 @@ impl Target {
         let adapter = json!({"class": format!("modules::stream::adapters::{class}"), "config": config});
         start_weir(&binary, folder, &adapter, redis)
     }
+}
+
+/// The first address of a host.
+fn resolve(address: &str) -> Result<SocketAddr> {
+    address.to_socket_addrs()?.next().with_context(|| format!("{address} has no address"))
 }
 
 /// `weir` where this program is, or one folder above, where tests run.

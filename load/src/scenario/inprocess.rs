@@ -1,4 +1,6 @@
 //! `inprocess`: the actor system without a network, as a Rust program embeds it.
+//!
+//! The processor time is that of this whole process, the calls included.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -72,6 +72,7 @@ impl Scenario for Slow {
                 ("per second without the stalled", alone),
                 ("pace kept", pace(&beside) / alone),
                 ("MiB grown", mib(grown)),
+                ("MiB of events for each", beside.deliveries as f64 / self.readers as f64 * mib(self.payload as u64)),
             ]),
         }])
     }
