@@ -1,7 +1,7 @@
 # make run    build and start the server      make test   every test, the published SDKs included
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
 # make run-redis     a private Redis and two nodes on it, for a tour
-# make bench  the server beside others at the same work: load/results.json, load/results.svg and a table; about eight minutes
+# make bench  the server beside others at the same work: load/results.json, load/results.svg and a table; seven minutes
 # make bench-store   what the file store costs          make bench-redis   what several nodes on one Redis cost
 # make soak   an hour of mixed load with faults, or SOAK_SECONDS of it
 # make fuzz   every reader of foreign bytes for FUZZ_SECONDS each; needs nightly and cargo-fuzz

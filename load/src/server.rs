@@ -34,7 +34,7 @@ pub(crate) struct Target {
     /// The server binary; by default the one beside this program.
     #[arg(long, global = true, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// A Weir that runs already: where clients connect.
+    /// A Weir that runs already: where clients connect. The stream `bench` is written to.
     #[arg(long, global = true, value_name = "HOST:PORT", value_parser = resolve, requires_all = ["workers", "pid"])]
     streams: Option<SocketAddr>,
     /// And where workers connect.

@@ -11,7 +11,7 @@ use super::write::Write;
 use crate::server::{Kind, Store};
 use crate::suite::{Case, Scenario};
 
-/// Runs the whole set beside its yardsticks: about eight minutes.
+/// Runs the whole set beside its yardsticks: about seven minutes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Bench {
     /// Once, shorter and smaller: about a minute, and not to be compared with anything.
