@@ -34,6 +34,11 @@ impl Connection {
         Self::over(TcpStream::from(socket))
     }
 
+    /// The kernel may hold as much as of others again.
+    pub(crate) fn widen(&self) -> Result<()> {
+        Ok(net::sockopt::set_socket_recv_buffer_size(&self.socket, BUFFER_BYTES)?)
+    }
+
     fn over(socket: TcpStream) -> Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;

@@ -95,6 +95,12 @@ impl<'a> Crowd<'a> {
         Ok(Self { server, subscribers, publisher, payload, published: 0 })
     }
 
+    /// Changes the bytes of a payload, and returns what they were.
+    pub(crate) fn set_payload(&mut self, bytes: usize) -> usize {
+        let payload = payload::noise(bytes.max(payload::LEAST_BYTES), 1).into_bytes();
+        std::mem::replace(&mut self.payload, payload).len()
+    }
+
     /// Publishes and counts for the warm-up and the time measured.
     pub(crate) fn run(&mut self, pace: Pace, span: Span, name: &str) -> Result<Outcome> {
         let count = self.subscribers.len();

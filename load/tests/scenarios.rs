@@ -48,6 +48,11 @@ fn bench_loses_nothing_in_any_scenario() {
     }
     assert_eq!(scenarios.into_iter().collect::<Vec<_>>(), ["fanout", "idle", "inprocess", "join", "slow", "write"]);
     let has_ratio = |row: &&Value| row["server"] == "weir" && row["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0);
+    for slow in rows.iter().filter(|row| row["scenario"].as_str().unwrap().starts_with("slow")) {
+        let waited = slow["more"]["MiB that one of the stalled still got"].as_f64().unwrap();
+        // Of more than 8 that were published.
+        assert!(waited > 0.0 && waited < 8.0, "the stalled have not stalled: {slow}");
+    }
     assert_eq!(rows.iter().filter(has_ratio).count(), 9, "fan-outs and writes have a baseline");
 }
 
