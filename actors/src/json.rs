@@ -1,5 +1,7 @@
 //! Values as raw JSON: checked once, then carried as bytes and never rebuilt as a tree.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -99,7 +101,16 @@ pub(crate) fn object<'a, T: serde::Deserialize<'a>>(text: &'a [u8]) -> Result<T,
     if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(serde::de::Error::custom("expected an object"));
     }
-    serde_json::from_slice(text)
+    // Checked once as a whole: `from_slice` checks every string, and every raw value that it is in, by itself.
+    serde_json::from_str(std::str::from_utf8(text).map_err(serde::de::Error::custom)?)
+}
+
+/// Whether the arrays and objects of a JSON text are nested deeper than [`MAX_DEPTH`].
+#[must_use]
+pub fn is_too_deep(text: &[u8]) -> bool {
+    // There are rarely as many brackets as there may be levels, and counting them, strings included, takes an eighth of the time.
+    let opening = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    opening > MAX_DEPTH && depth(text) > MAX_DEPTH
 }
 
 /// How deep the arrays and objects of a JSON text are nested; 0 for a scalar.
@@ -144,9 +155,37 @@ pub(crate) fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Optio
     serde::Deserialize::deserialize(from).map(Some)
 }
 
+/// Borrows a string that has no escapes; an `Option<Cow<str>>` by itself always copies (serde 1.0). `null` counts as absent.
+///
+/// For `#[serde(default, borrow, deserialize_with = "text")]`.
+pub(crate) fn text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    #[derive(serde::Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    Ok(<Option<Text<'de>> as serde::Deserialize>::deserialize(from)?.map(|Text(text)| text))
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn text_is_borrowed_unless_it_has_escapes() {
+        #[derive(serde::Deserialize)]
+        struct Names<'a>(#[serde(borrow, deserialize_with = "text")] Option<Cow<'a, str>>);
+        let read = |text| serde_json::from_str::<Names<'_>>(text).unwrap().0;
+        assert!(matches!(read("\"é\""), Some(Cow::Borrowed("é"))));
+        assert!(matches!(read("\"\\n\""), Some(Cow::Owned(text)) if text == "\n"));
+        assert!(read("null").is_none());
+    }
+
+    #[test]
+    fn too_deep_is_what_is_nested_deeper_than_the_limit() {
+        let nested = |levels| ["[".repeat(levels), "]".repeat(levels)].concat();
+        assert!(!is_too_deep(nested(MAX_DEPTH).as_bytes()));
+        assert!(is_too_deep(nested(MAX_DEPTH + 1).as_bytes()));
+        assert!(!is_too_deep(format!("[{},\"{}\"]", "[],".repeat(MAX_DEPTH), "[".repeat(MAX_DEPTH)).as_bytes()));
+    }
 
     #[test]
     fn depth_ignores_brackets_in_strings() {

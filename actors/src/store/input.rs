@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::error::CallError;
 use crate::ids::{GroupKey, ItemKey, Name};
-use crate::json::{self, Json, MAX_DEPTH, present};
+use crate::json::{Json, MAX_DEPTH, is_too_deep, object, present, text};
 use crate::ops::{self, UpdateOp};
 use crate::settings::Settings;
 use crate::wire::put_string;
@@ -186,19 +186,19 @@ impl Op {
 /// All keys of all stream functions; which of them a function needs is checked afterwards, so that the error can name the key.
 #[derive(Deserialize, Default)]
 struct Input<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     stream_name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     group_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     item_id: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
     ops: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "type")]
+    #[serde(borrow, default, rename = "type", deserialize_with = "text")]
     kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     id: Option<Cow<'a, str>>,
 }
 
@@ -215,7 +215,7 @@ fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, 
     if function == "stream::list_all" {
         return Ok(Op::ListAll);
     }
-    let input: Input<'_> = json::object(data).map_err(|error| error.to_string())?;
+    let input: Input<'_> = object(data).map_err(|error| error.to_string())?;
     let limits = Limits { name: settings.stream.max_name_bytes, value: settings.stream.max_value_bytes };
     let stream = limits.name("stream_name", input.stream_name)?;
     if function == "stream::list_groups" {
@@ -230,7 +230,7 @@ fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, 
         "stream::update" => {
             let key = item(group)?;
             let raw = input.ops.ok_or("missing field `ops`")?;
-            if json::depth(raw.get().as_bytes()) > MAX_DEPTH {
+            if is_too_deep(raw.get().as_bytes()) {
                 return Err(format!("`ops` is nested deeper than {MAX_DEPTH} levels"));
             }
             let ops = ops::parse(raw).map_err(|error| error.to_string())?;
@@ -265,7 +265,7 @@ impl Limits {
         if raw.get().len() > self.value {
             return Err(format!("`data` has {} bytes; the limit is {} (`max_value_bytes`)", raw.get().len(), self.value));
         }
-        if json::depth(raw.get().as_bytes()) > MAX_DEPTH {
+        if is_too_deep(raw.get().as_bytes()) {
             return Err(format!("`data` is nested deeper than {MAX_DEPTH} levels"));
         }
         Ok(Json::copy(raw))

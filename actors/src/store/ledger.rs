@@ -361,7 +361,7 @@ pub fn updated(old: Option<&Json>, ops: &[ops::UpdateOp], max_value_bytes: usize
             max_value_bytes
         )));
     }
-    if crate::json::depth(new.as_bytes()) > crate::json::MAX_DEPTH {
+    if crate::json::is_too_deep(new.as_bytes()) {
         return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));
     }
     let errors = if updated.errors.is_empty() { None } else { Json::of(&updated.errors) };

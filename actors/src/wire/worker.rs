@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{put_field, put_string};
 use crate::error::{CallError, Output};
 use crate::frame::{Encoded, FrameBuilder};
-use crate::json::{Json, object, present};
+use crate::json::{Json, object, present, text};
 
 /// One message of a worker, before its type is looked at: every key that any type has, borrowed from the message.
 ///
@@ -21,13 +21,13 @@ pub struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
     /// Name of what is registered or unregistered.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub id: Option<Cow<'a, str>>,
     /// Chosen by whoever calls, echoed in the result.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub invocation_id: Option<Cow<'a, str>>,
     /// The function that is called, bound or answers.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub function_id: Option<Cow<'a, str>>,
     /// The payload of a call.
     #[serde(borrow, default)]
@@ -42,22 +42,22 @@ pub struct Envelope<'a> {
     #[serde(borrow, default)]
     pub error: Option<&'a RawValue>,
     /// W3C trace context, passed on.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub traceparent: Option<Cow<'a, str>>,
     /// W3C baggage, passed on.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub baggage: Option<Cow<'a, str>>,
     /// Opaque to us, passed on.
     #[serde(borrow, default)]
     pub metadata: Option<&'a RawValue>,
     /// The type of a trigger.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub trigger_type: Option<Cow<'a, str>>,
     /// The configuration of a trigger.
     #[serde(borrow, default)]
     pub config: Option<&'a RawValue>,
     /// Text for people.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub description: Option<Cow<'a, str>>,
     /// Shape of a function's input.
     #[serde(borrow, default)]
@@ -69,13 +69,13 @@ pub struct Envelope<'a> {
     #[serde(borrow, default)]
     pub invocation: Option<&'a RawValue>,
     /// Who the worker was before it reconnected.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub previous_worker_id: Option<Cow<'a, str>>,
     /// Proof of that.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub reattach_token: Option<Cow<'a, str>>,
     /// Where a function is looked up; only `default` exists here.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "text")]
     pub namespace: Option<Cow<'a, str>>,
 }
 
