@@ -8,7 +8,7 @@
 //!
 //! In layers; a file uses its own layer and those above it in this list.
 //!
-//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`token`], [`origin`], [`settings`], [`health`], [`counts`]
+//! - words: [`ids`], [`json`], [`clock`], [`change`], [`error`], [`token`], [`origin`], [`settings`], [`health`], [`counts`], `hash`
 //! - protocol without I/O: [`frame`], [`wire`], [`ops`]
 //! - storage: [`adapter`]
 //! - actors: [`store`], [`group`], [`session`], [`trigger`], [`functions`] (who serves what), [`auth`], [`guardian`]
@@ -24,6 +24,7 @@ pub mod frame;
 pub mod functions;
 pub mod group;
 pub mod guardian;
+mod hash;
 pub mod health;
 pub mod ids;
 pub mod json;

@@ -1,8 +1,9 @@
 //! `KvStore` with `store_method: in_memory`: maps, gone with the process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
+use crate::hash::HashMap;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 

@@ -1,8 +1,8 @@
 //! Which worker serves which function. No actor, no lock: see [`Registry`](super::Registry) for both.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::hash::HashMap;
 use crate::ids::SocketId;
 use crate::json::Json;
 
@@ -153,7 +153,7 @@ pub struct FunctionTable<H> {
 
 impl<H> Default for FunctionTable<H> {
     fn default() -> Self {
-        Self { owners: HashMap::new(), overrides: HashMap::new() }
+        Self { owners: HashMap::default(), overrides: HashMap::default() }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Who wants to hear of which group: the group actors of every arbiter, and whether triggers watch the stream.
 
-use std::collections::HashMap;
-
 use actix::Recipient;
 
 use crate::group::Feed;
+use crate::hash::HashMap;
 use crate::ids::GroupKey;
 use crate::wire::subscriber::Address;
 

@@ -7,8 +7,9 @@
 //! update put together from get and set, a snapshot) are exclusive: sent when they are first in the lane, and nothing behind them is sent
 //! until they are done.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
+use crate::hash::HashSet;
 use crate::ids::Name;
 
 /// How a call shares its lane.
@@ -89,7 +90,7 @@ impl<C, R> Lane<C, R> {
 
     /// The next call that may be sent, marked as sent.
     pub fn next_to_send(&mut self) -> Option<(Ticket, C)> {
-        let mut writing: HashSet<&Name> = HashSet::new();
+        let mut writing: HashSet<&Name> = HashSet::default();
         let mut found = None;
         for (index, entry) in self.entries.iter().enumerate() {
             if let State::Waiting(_) = entry.state {

@@ -5,12 +5,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
-
 use crate::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::change::{Kind, Position, Snapshot};
 use crate::clock::{Clock, Millis};
 use crate::error::{CallError, Output};
+use crate::hash::{HashMap, HashSet};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 use crate::ops;
@@ -111,14 +110,14 @@ impl Ledger {
             adapter,
             max_value_bytes,
             max_streams,
-            heads: HashMap::new(),
+            heads: HashMap::default(),
             forget_above: HEADS_KEPT,
-            overlay: HashMap::new(),
+            overlay: HashMap::default(),
             writes: Vec::new(),
             pending_bytes: 0,
             recorded: Vec::new(),
-            made: HashSet::new(),
-            before: HashMap::new(),
+            made: HashSet::default(),
+            before: HashMap::default(),
         }
     }
 

@@ -28,7 +28,7 @@ pub mod relay;
 #[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
 mod shared;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
@@ -39,6 +39,7 @@ use crate::error::{self, CallError};
 use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
 use crate::guardian::Sentinel;
+use crate::hash::HashMap;
 use crate::ids::{GroupKey, Name, SocketId};
 use crate::trigger::News;
 use crate::trigger::table::Binding;
@@ -179,7 +180,7 @@ impl Store {
             keeper,
             interest: Interest::default(),
             flush_due: false,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             next_ticket: 0,
             behind: VecDeque::new(),
             news: VecDeque::new(),

@@ -7,7 +7,6 @@
 mod errands;
 mod note;
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use actix::Addr;
@@ -25,6 +24,7 @@ use crate::adapter::redis::Mesh;
 use crate::change::Snapshot;
 use crate::clock;
 use crate::error::Outcome;
+use crate::hash::HashMap;
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
@@ -65,9 +65,9 @@ impl Peers {
             mesh,
             link: 0,
             version: 0,
-            mine: HashMap::new(),
-            others: HashMap::new(),
-            homes: HashMap::new(),
+            mine: HashMap::default(),
+            others: HashMap::default(),
+            homes: HashMap::default(),
             errands: Errands::default(),
             greeted: None,
             met: Some(met),

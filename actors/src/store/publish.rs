@@ -1,6 +1,5 @@
 //! After the commit: results to whoever called, each change encoded once and handed to all who watch.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::change::{Change, GroupView, Kind};
 use crate::error::Outcome;
 use crate::functions::{Answer, ReplyTo, ToWorker};
 use crate::group::Feed;
+use crate::hash::HashMap;
 use crate::ids::{GroupKey, SocketId};
 use crate::trigger::News;
 use crate::wire::subscriber::Address;
@@ -26,7 +26,7 @@ impl Store {
     /// Encodes each change once and hands it to every group actor that watches, and to the dispatcher.
     pub(super) fn publish(&mut self, recorded: Vec<Recorded>, ctx: &mut Context<Self>) {
         let mut order: Vec<(GroupKey, Vec<Arc<Change>>)> = Vec::new();
-        let mut places: HashMap<GroupKey, usize> = HashMap::new();
+        let mut places: HashMap<GroupKey, usize> = HashMap::default();
         let mut triggered = Vec::new();
         for change in recorded {
             // Product.md names set, update and delete: an event fires no trigger.
@@ -104,7 +104,7 @@ impl Store {
 /// One message per worker for all its results, in the order of its calls.
 pub(super) fn deliver(batch: impl IntoIterator<Item = (ReplyTo, Outcome)>) {
     let mut workers: Vec<(Recipient<ToWorker>, Vec<Answer>)> = Vec::new();
-    let mut places: HashMap<SocketId, usize> = HashMap::new();
+    let mut places: HashMap<SocketId, usize> = HashMap::default();
     for (reply, outcome) in batch {
         match reply {
             ReplyTo::Worker(caller) => {

@@ -6,7 +6,6 @@
 
 mod answers;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +27,7 @@ use crate::error::{self, CallError, Output};
 use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
 use crate::guardian::Sentinel;
+use crate::hash::HashMap;
 use crate::ids::{GroupKey, ItemKey, SocketId};
 use crate::json::Json;
 use crate::trigger::News;
@@ -103,13 +103,13 @@ impl Shared {
             redis,
             max_value_bytes,
             answers: Answers::start(answers),
-            groups: HashMap::new(),
+            groups: HashMap::default(),
             early: Vec::new(),
-            streams: HashMap::new(),
+            streams: HashMap::default(),
             watchings: 0,
             peers: Peers::new(mesh, met),
             mesh: Some((feed, mesh_sentinel)),
-            guests: HashMap::new(),
+            guests: HashMap::default(),
             requests: 0,
             missed: 0,
         }

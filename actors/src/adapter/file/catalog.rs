@@ -1,15 +1,14 @@
 //! Which streams and groups there are, under which ids, and what a batch makes of them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use hashlink::LruCache;
 use rocksdb::{DB, ReadOptions, WriteBatch};
 
 use super::keys::{self, GroupRecord, Meta, StreamRecord};
 use super::shared::Shared;
 use super::view::{json_of, scan};
 use crate::adapter::{AdapterError, Head, Write};
+use crate::hash::{HashMap, Lru};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 
@@ -28,10 +27,10 @@ struct Place {
 /// The catalog as the last commit left it.
 pub(super) struct Catalog {
     meta: Meta,
-    streams: LruCache<Box<str>, StreamRecord>,
+    streams: Lru<Box<str>, StreamRecord>,
     /// How many there are, once somebody has asked: a start need not wait for it.
     count: Option<usize>,
-    groups: LruCache<GroupKey, GroupRecord>,
+    groups: Lru<GroupKey, GroupRecord>,
     seen: HashMap<ItemKey, Option<Place>>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -69,10 +68,10 @@ impl Catalog {
     pub(super) fn new(meta: Meta) -> Self {
         Self {
             meta,
-            streams: LruCache::new(CACHED),
+            streams: Lru::with_hasher(CACHED, Default::default()),
             count: None,
-            groups: LruCache::new(CACHED),
-            seen: HashMap::new(),
+            groups: Lru::with_hasher(CACHED, Default::default()),
+            seen: HashMap::default(),
             key: Vec::new(),
             value: Vec::new(),
         }
@@ -165,8 +164,8 @@ impl Catalog {
             batch: WriteBatch::default(),
             removed: Removed::default(),
             meta: self.meta,
-            streams: HashMap::new(),
-            groups: HashMap::new(),
+            streams: HashMap::default(),
+            groups: HashMap::default(),
         };
         for write in writes {
             match write {
@@ -213,7 +212,7 @@ impl Catalog {
             Entry::Vacant(entry) => {
                 let before = self.group(store, group)?;
                 let now = before.unwrap_or(GroupRecord { id: 0, head: Head::default(), next_place: 0, items: 0, bytes: 0 });
-                entry.insert(StagedGroup { before, now, items: HashMap::new() })
+                entry.insert(StagedGroup { before, now, items: HashMap::default() })
             }
         })
     }

@@ -10,8 +10,9 @@
 //! Each open call waits for those before it, so that the next one need wait for the last of its caller and the last of its item only: two at
 //! most, however many there are. No I/O here.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::hash::HashMap;
 use crate::ids::{GroupKey, Name};
 
 /// What a call keeps its place with, beside the calls of its caller.
@@ -77,8 +78,8 @@ impl<T> Default for Lane<T> {
         Self {
             in_flight: 0,
             open: BTreeMap::new(),
-            items: HashMap::new(),
-            callers: HashMap::new(),
+            items: HashMap::default(),
+            callers: HashMap::default(),
             whole: VecDeque::new(),
             ready: VecDeque::new(),
             stalled: BTreeMap::new(),
@@ -190,7 +191,7 @@ pub(super) struct Order<T> {
 
 impl<T> Order<T> {
     pub(super) fn new() -> Self {
-        Self { lanes: HashMap::new(), held: BTreeSet::new() }
+        Self { lanes: HashMap::default(), held: BTreeSet::new() }
     }
 
     /// A new call, which is given back if it is to be sent now.

@@ -8,7 +8,7 @@ mod health;
 mod nodes;
 mod turns;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use super::order::{Order, Share, Turn};
 use super::script::Constants;
 use super::topology::Topology;
 use crate::adapter::AdapterError;
+use crate::hash::HashMap;
 use crate::ids::{GroupKey, Name};
 use nodes::{Event, Nodes};
 
@@ -124,7 +125,7 @@ impl Driver {
             constants,
             commands,
             nodes: Nodes::new(seeds, options, text.clone()),
-            health: HashMap::new(),
+            health: HashMap::default(),
             topology: Topology::default(),
             asked_slots: None,
             order: Order::new(),
@@ -133,7 +134,7 @@ impl Driver {
             free_flights: 0,
             free: VecDeque::new(),
             timers: BTreeMap::new(),
-            known: HashMap::new(),
+            known: HashMap::default(),
             seen,
             up,
             text,

@@ -1,0 +1,15 @@
+//! Maps whose keys are names, for the paths that every call and every change takes.
+//!
+//! By foldhash with a seed drawn anew by each process, a fifth of the cost of std's `SipHash` for names of some ten bytes. It is no
+//! cryptography: whoever could watch hashes or time look-ups closely might find names that collide. Names come from workers, which may do
+//! worse; what a client chooses by itself (an address, a header) is not kept in these.
+
+/// A map in no order.
+pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
+/// A set in no order.
+pub(crate) type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
+
+/// A map of so many entries that forgets what was not used for the longest time.
+#[cfg(feature = "rocksdb")]
+pub(crate) type Lru<K, V> = hashlink::LruCache<K, V, foldhash::fast::RandomState>;
