@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
         (None, Some(result)) => Ok(Output::Value(Json::copy(result))),
         (None, None) => Ok(Output::Absent),
     };
-    let result = invocation_result(id, function, &outcome, &trace).payload();
+    let result = invocation_result(id, function, &outcome, Some(&trace)).payload();
     let passed = parse(&result).expect("a result is a message");
     assert_eq!(Kind::of(&passed.kind), Some(Kind::InvocationResult));
     same(&passed, id, function, &trace);

@@ -6,6 +6,7 @@
 
 pub mod disconnect;
 pub mod engine;
+pub mod reply;
 pub mod table;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::store::{Overridden, Store};
 use crate::trigger::Triggers;
 use crate::trigger::table::TriggerTable;
 use crate::wire::worker::Trace;
+pub use reply::{Answer, Caller, Invocation, ReplyTo};
 use table::{FunctionTable, Override, Overrides};
 
 /// A connected worker, as everybody else sees it.
@@ -82,105 +84,6 @@ pub struct Invoke {
     pub reply: ReplyTo,
     /// How long the worker may take.
     pub timeout: Duration,
-}
-
-/// The end of a call, for the worker that made it.
-#[derive(Debug)]
-pub struct Answer {
-    /// The caller's own name for the call.
-    pub invocation_id: Box<str>,
-    /// The function it called.
-    pub function_id: Box<str>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Trace context to send back.
-    pub trace: Trace,
-}
-
-/// Who waits for the result of a call.
-#[derive(Debug)]
-pub enum ReplyTo {
-    /// Nobody; the result is dropped.
-    Nobody,
-    /// A worker that made the call.
-    Worker(Caller),
-    /// Somebody in this process.
-    Once(oneshot::Sender<Outcome>),
-}
-
-/// A worker that waits for a result, and gets one: `invocation_stopped` where this is dropped unanswered, as it is in the mailbox of a
-/// session that ends.
-#[derive(Debug)]
-pub struct Caller {
-    /// Its socket.
-    pub socket: SocketId,
-    session: Recipient<ToWorker>,
-    /// The names of the call and its trace context, until it is answered.
-    call: Option<(Box<str>, Box<str>, Trace)>,
-}
-
-impl ReplyTo {
-    /// Hands the result to whoever waits.
-    pub fn send(self, outcome: Outcome) {
-        self.send_traced(outcome, None);
-    }
-
-    /// The same with the trace context that the called worker sent.
-    pub fn send_traced(self, outcome: Outcome, trace: Option<Trace>) {
-        match self {
-            Self::Nobody => {
-                if let Err(error) = outcome {
-                    tracing::debug!(code = %error.code, "call without a reply failed");
-                }
-            }
-            Self::Worker(caller) => {
-                let (session, answer) = caller.answer(outcome, trace);
-                session.do_send(ToWorker::Answers(vec![answer]));
-            }
-            // Whoever waited may have given up; then nobody wants the result.
-            Self::Once(sender) => drop(sender.send(outcome)),
-        }
-    }
-
-    /// The function that was called, where a worker waits.
-    #[must_use]
-    pub fn caller(&self) -> Option<SocketId> {
-        match self {
-            Self::Worker(caller) => Some(caller.socket),
-            _ => None,
-        }
-    }
-}
-
-impl Caller {
-    /// The worker at `socket` waits for the result of `function_id`, a call that it named `invocation_id`.
-    #[must_use]
-    pub fn new(socket: SocketId, session: Recipient<ToWorker>, invocation_id: Box<str>, function_id: Box<str>, trace: Trace) -> Self {
-        Self { socket, session, call: Some((invocation_id, function_id, trace)) }
-    }
-
-    /// The message that ends the call, and whom to send it to.
-    #[must_use]
-    pub fn answer(mut self, outcome: Outcome, trace: Option<Trace>) -> (Recipient<ToWorker>, Answer) {
-        (self.session.clone(), self.end(outcome, trace))
-    }
-
-    fn end(&mut self, outcome: Outcome, trace: Option<Trace>) -> Answer {
-        let (invocation_id, function_id, sent) = self.call.take().unwrap_or_default();
-        let mut trace = trace.filter(|trace| trace.traceparent.is_some() || trace.baggage.is_some()).unwrap_or(sent);
-        trace.metadata = None;
-        Answer { invocation_id, function_id, outcome, trace }
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        if let Some((_, function_id, _)) = &self.call {
-            let error = stopped(function_id);
-            let answer = self.end(Err(error), None);
-            self.session.do_send(ToWorker::Answers(vec![answer]));
-        }
-    }
 }
 
 /// What all actors of one system share: settings, the tables, and the way to the store and the trigger dispatcher.

@@ -5,6 +5,7 @@
 //! - *Sends* `Submit` and `Triggered` to the store in the order of the socket, calls to other workers, results to their callers.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_invocations`; while the store is full it does not read its socket.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::registrations::Registrations;
 use super::socket::{Data, LINGER, Liveness, Socket};
 use crate::error::{self, CallError, Output};
 use crate::frame::Encoded;
-use crate::functions::{self, Answer, Caller, Invoke, Registry, ReplyTo, ToWorker, Worker, disconnect, engine};
+use crate::functions::{self, Answer, Caller, Invocation, Invoke, Registry, ReplyTo, ToWorker, Worker, disconnect, engine};
 use crate::group::local::Local;
 use crate::json::Json;
 use crate::store::{Store, Submit, Triggered, input};
@@ -163,7 +164,7 @@ impl WorkerSession {
         };
         let id = message.id.as_deref().unwrap_or_default();
         let outcome = match kind {
-            Kind::InvokeFunction => self.call(&message, ctx),
+            Kind::InvokeFunction => self.call(&message),
             Kind::InvocationResult => {
                 self.result(&message);
                 Ok(())
@@ -211,28 +212,26 @@ impl WorkerSession {
             Ok(news) => self.blocked.extend(news.into_iter().map(Blocked::Triggered)),
             Err(error) => {
                 tracing::warn!(worker = %self.me.id, trigger = message.id.as_deref(), code = %error.code, %error, "trigger refused");
-                let text = |field: &Option<std::borrow::Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
+                let text = |field: &Option<Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
                 let (id, trigger_type, function_id) = (text(&message.id), text(&message.trigger_type), text(&message.function_id));
                 self.send(wire::trigger_refused(&id, &trigger_type, &function_id, &error).frames());
             }
         }
     }
 
-    fn call(&mut self, message: &Envelope<'_>, ctx: &mut Context<Self>) -> Result<(), String> {
+    fn call(&mut self, message: &Envelope<'_>) -> Result<(), String> {
         let function_id = message.function_id.as_deref().ok_or("missing field `function_id`")?;
         let action = message.action.as_ref().map(|action| &*action.kind);
         let invocation_id = message.invocation_id.as_deref().filter(|_| action != Some("void"));
         if invocation_id.is_some_and(|id| id.len() > MAX_INVOCATION_ID_BYTES) {
             return Err(format!("`invocation_id` is longer than {MAX_INVOCATION_ID_BYTES} bytes"));
         }
-        let trace = Trace::of(message);
-        let reply = match invocation_id {
-            None => ReplyTo::Nobody,
-            Some(id) => {
-                let me = ctx.address().recipient();
-                ReplyTo::Worker(Caller::new(self.socket.id, me, id.into(), function_id.into(), trace.clone()))
-            }
-        };
+        let built_in = input::function(function_id);
+        let reply = invocation_id.map_or(ReplyTo::Nobody, |id| {
+            let function_id = built_in.map_or_else(|| Cow::Owned(function_id.to_owned()), Cow::Borrowed);
+            let invocation = Invocation { id: id.into(), function_id, trace: Trace::context_of(message) };
+            ReplyTo::Worker(Caller::new(self.me.clone(), invocation))
+        });
         if action == Some("enqueue") {
             let text = "Weir has no queue; call the function without `enqueue`, or use a queue of your own";
             reply.send(Err(CallError::new(error::ENQUEUE_ERROR, text)));
@@ -265,6 +264,7 @@ impl WorkerSession {
             return Ok(());
         }
         let timeout = self.registry().settings.worker.invocation_timeout;
+        let trace = Trace::of(message);
         self.registry().invoke(Invoke { function_id: function_id.into(), data, trace, reply, timeout });
         Ok(())
     }
@@ -313,14 +313,14 @@ impl WorkerSession {
     }
 
     fn answers(&self, answers: Vec<Answer>) {
-        for Answer { invocation_id, function_id, mut outcome, trace } in answers {
+        for Answer { invocation, mut outcome } in answers {
             if let Ok(output) = &outcome
                 && output.size() > MAX_RESULT_BYTES
             {
                 let text = format!("the result has {} bytes; no worker can receive more than {MAX_RESULT_BYTES}", output.size());
                 outcome = Err(CallError::new(error::PAYLOAD_TOO_LARGE, text));
             }
-            let frame: Encoded = wire::invocation_result(&invocation_id, &function_id, &outcome, &trace);
+            let frame: Encoded = wire::invocation_result(invocation.id.as_str(), &invocation.function_id, &outcome, invocation.trace.as_deref());
             // Whatever waits already: a worker that called gets its answers, and is not read on while too many of them wait.
             self.socket.outbox.push_always(frame.frames());
         }

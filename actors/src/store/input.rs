@@ -202,12 +202,18 @@ struct Input<'a> {
     id: Option<Cow<'a, str>>,
 }
 
-/// Parses the input of stream function `function`; `None` if there is no such function.
+/// The stream function that is called `id`, in the text that lasts.
+#[must_use]
+pub fn function(id: &str) -> Option<&'static str> {
+    FUNCTIONS.into_iter().find(|known| *known == id)
+}
+
+/// Parses the input of stream function `id`; `None` if there is no such function.
 ///
 /// The inner error is a `deserialization_error` that names the function and what is wrong with the input.
 #[must_use]
-pub fn parse(function: &str, data: &[u8], settings: &Settings) -> Option<Result<Op, CallError>> {
-    let function = FUNCTIONS.into_iter().find(|known| *known == function)?;
+pub fn parse(id: &str, data: &[u8], settings: &Settings) -> Option<Result<Op, CallError>> {
+    let function = function(id)?;
     Some(read(function, data, settings).map_err(|detail| CallError::bad_input(function, detail)))
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{AsyncContext, Context, Recipient};
+use actix::{AsyncContext, Context};
 
 use super::Store;
 use super::interest;
 use super::ledger::{Body, Recorded};
 use crate::change::{Change, GroupView, Kind};
 use crate::error::Outcome;
-use crate::functions::{Answer, ReplyTo, ToWorker};
+use crate::functions::{Answer, ReplyTo, ToWorker, Worker};
 use crate::group::Feed;
 use crate::hash::HashMap;
 use crate::ids::{GroupKey, SocketId};
@@ -103,24 +103,28 @@ impl Store {
 
 /// One message per worker for all its results, in the order of its calls.
 pub(super) fn deliver(batch: impl IntoIterator<Item = (ReplyTo, Outcome)>) {
-    let mut workers: Vec<(Recipient<ToWorker>, Vec<Answer>)> = Vec::new();
+    let mut workers: Vec<(Arc<Worker>, Vec<Answer>)> = Vec::new();
     let mut places: HashMap<SocketId, usize> = HashMap::default();
+    // Calls of one worker that came together stand together.
+    let mut last = (SocketId::NONE, 0);
     for (reply, outcome) in batch {
-        match reply {
-            ReplyTo::Worker(caller) => {
-                let socket = caller.socket;
-                let (session, answer) = caller.answer(outcome, None);
-                let place = *places.entry(socket).or_insert_with(|| {
-                    workers.push((session, Vec::new()));
-                    workers.len() - 1
-                });
-                workers[place].1.push(answer);
-            }
-            reply => reply.send(outcome),
+        let ReplyTo::Worker(mut caller) = reply else {
+            reply.send(outcome);
+            continue;
+        };
+        let Some(answer) = caller.end(outcome, None) else { continue };
+        let socket = caller.worker().socket;
+        if last.0 != socket {
+            let place = *places.entry(socket).or_insert_with(|| {
+                workers.push((caller.worker().clone(), Vec::new()));
+                workers.len() - 1
+            });
+            last = (socket, place);
         }
+        workers[last.1].1.push(answer);
     }
-    for (session, answers) in workers {
-        session.do_send(ToWorker::Answers(answers));
+    for (worker, answers) in workers {
+        worker.session.do_send(ToWorker::Answers(answers));
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{put_field, put_string};
-use crate::error::{CallError, Output};
+use crate::error::{CallError, Outcome};
 use crate::frame::{Encoded, FrameBuilder};
 use crate::json::{Json, object, present, text};
 
@@ -182,6 +182,23 @@ impl Trace {
         }
     }
 
+    /// The part of it that goes back to the caller with the result; `None` where `envelope` carries none.
+    #[must_use]
+    pub fn context_of(envelope: &Envelope<'_>) -> Option<Box<Self>> {
+        let trace = Self {
+            traceparent: envelope.traceparent.as_deref().map(Into::into),
+            baggage: envelope.baggage.as_deref().map(Into::into),
+            metadata: None,
+        };
+        trace.has_context().then(|| Box::new(trace))
+    }
+
+    /// Whether there is more than metadata.
+    #[must_use]
+    pub fn has_context(&self) -> bool {
+        self.traceparent.is_some() || self.baggage.is_some()
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         if let Some(text) = &self.traceparent {
             put_field(out, "traceparent", text);
@@ -223,34 +240,47 @@ pub fn invoke_function(invocation_id: &str, function_id: &str, data: &Json, trac
     frame.finish()
 }
 
-/// How a call ended, for its caller.
+/// How a call ended, for its caller, as a message of its own.
 ///
 /// `result` is left out where there is no value, `error` where there is none, and `stacktrace` is never `null` (protocol.md A.9).
 #[must_use]
-pub fn invocation_result(invocation_id: &str, function_id: &str, outcome: &Result<Output, CallError>, trace: &Trace) -> Encoded {
+pub fn invocation_result(invocation_id: &str, function_id: &str, outcome: &Outcome, trace: Option<&Trace>) -> Encoded {
+    let mut frame = FrameBuilder::text(invocation_result_size(invocation_id, function_id, outcome));
+    put_invocation_result(frame.payload_mut(), invocation_id, function_id, outcome, trace);
+    frame.finish()
+}
+
+/// How long [`invocation_result`] is, about, in bytes; rather too much than too little.
+#[must_use]
+pub fn invocation_result_size(invocation_id: &str, function_id: &str, outcome: &Outcome) -> usize {
     let body = match outcome {
         Ok(output) => output.size(),
         Err(error) => 64 + error.message.len() + error.stacktrace.as_ref().map_or(0, String::len),
     };
-    let mut frame = FrameBuilder::text(128 + function_id.len() + body);
-    frame.put(b"{\"type\":\"invocationresult\",");
-    put_field(frame.payload_mut(), "invocation_id", invocation_id);
-    trace.put(frame.payload_mut());
-    frame.put(b"\"function_id\":");
-    put_string(frame.payload_mut(), function_id);
+    80 + invocation_id.len() + function_id.len() + body
+}
+
+/// Appends what [`invocation_result`] says, without a frame.
+pub fn put_invocation_result(out: &mut Vec<u8>, invocation_id: &str, function_id: &str, outcome: &Outcome, trace: Option<&Trace>) {
+    out.put_slice(b"{\"type\":\"invocationresult\",");
+    put_field(out, "invocation_id", invocation_id);
+    if let Some(trace) = trace {
+        trace.put(out);
+    }
+    out.put_slice(b"\"function_id\":");
+    put_string(out, function_id);
     match outcome {
         Ok(output) if output.is_present() => {
-            frame.put(b",\"result\":");
-            output.put(frame.payload_mut());
+            out.put_slice(b",\"result\":");
+            output.put(out);
         }
         Ok(_) => {}
         Err(error) => {
-            frame.put(b",\"error\":");
-            put_error(frame.payload_mut(), error);
+            out.put_slice(b",\"error\":");
+            put_error(out, error);
         }
     }
-    frame.put(b"}");
-    frame.finish()
+    out.put_u8(b'}');
 }
 
 fn put_error(out: &mut Vec<u8>, error: &CallError) {
@@ -319,6 +349,7 @@ pub fn pong() -> Bytes {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::Output;
     use serde_json::{Value, json};
 
     fn payload(frame: &Encoded) -> Value {
@@ -342,12 +373,11 @@ mod tests {
 
     #[test]
     fn results_never_carry_null_errors_or_stacks() {
-        let trace = Trace::default();
-        let absent = payload(&invocation_result("1", "f", &Ok(Output::Absent), &trace));
+        let absent = payload(&invocation_result("1", "f", &Ok(Output::Absent), None));
         assert_eq!(absent, json!({"type": "invocationresult", "invocation_id": "1", "function_id": "f"}));
-        let null = payload(&invocation_result("1", "f", &Ok(Output::Value(Json::NULL)), &trace));
+        let null = payload(&invocation_result("1", "f", &Ok(Output::Value(Json::NULL)), None));
         assert_eq!(null, json!({"type": "invocationresult", "invocation_id": "1", "function_id": "f", "result": null}));
-        let error = payload(&invocation_result("1", "f\"", &Err(CallError::new("c", "m\n")), &trace));
+        let error = payload(&invocation_result("1", "f\"", &Err(CallError::new("c", "m\n")), None));
         assert_eq!(error["error"], json!({"code": "c", "message": "m\n"}));
     }
 
