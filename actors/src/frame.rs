@@ -21,7 +21,7 @@ mod read;
 mod write;
 
 pub use read::{CloseFrame, FrameError, FrameReader, Limits, Message};
-pub use write::{Encoded, FrameBuilder, encode_binary, encode_close, encode_ping, encode_pong, encode_text, header};
+pub use write::{Burst, Encoded, FrameBuilder, encode_binary, encode_close, encode_ping, encode_pong, encode_text, header};
 
 /// The longest payload of Close, Ping and Pong (RFC 6455 5.5).
 const MAX_CONTROL_BYTES: usize = 125;

@@ -11,6 +11,8 @@ use super::{MAX_CONTROL_BYTES, Opcode, may_travel};
 
 /// The longest header a server sends: no masking key.
 const MAX_SERVER_HEADER_BYTES: usize = 10;
+/// The header of a payload of 126 bytes to 64 KiB.
+const USUAL_HEADER_BYTES: usize = 4;
 /// Messages up to here leave in one frame: the Rust SDK up to 0.24 refuses frames over 16 MiB.
 const MAX_SINGLE_FRAME_BYTES: usize = 15 << 20;
 /// Longer messages leave in fragments of this size.
@@ -124,6 +126,52 @@ impl io::Write for FrameBuilder {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Text messages back to back in one buffer, for a socket that gets all of them.
+///
+/// They share one allocation and one place in the queue of the socket. For messages that are well below 15 MiB: none is fragmented.
+#[derive(Default)]
+pub struct Burst {
+    buf: Vec<u8>,
+}
+
+impl Burst {
+    /// Room for about `bytes`, headers included.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { buf: Vec::with_capacity(bytes) }
+    }
+
+    /// Appends a message; `put` appends its payload, which must be UTF-8.
+    pub fn text(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.buf.len();
+        let payload = start + USUAL_HEADER_BYTES;
+        self.buf.resize(payload, 0);
+        put(&mut self.buf);
+        let (header, skip) = server_header(Opcode::Text, true, self.buf.len() - payload);
+        let header = &header[skip..];
+        if header.len() == USUAL_HEADER_BYTES {
+            self.buf[start..payload].copy_from_slice(header);
+        } else {
+            // Moves the payload.
+            self.buf.splice(start..payload, header.iter().copied());
+        }
+    }
+
+    /// Bytes so far.
+    pub fn len(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.buf.is_empty()
+    }
+
+    /// All of them; the burst is empty then.
+    pub fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.buf).into()
     }
 }
 

@@ -140,6 +140,18 @@ proptest! {
     }
 
     #[test]
+    fn burst_decodes_to_its_messages(payloads in vec("\\PC{0,200}", 0..8), long in 0usize..70_000) {
+        let payloads: Vec<String> = payloads.into_iter().chain(["x".repeat(long)]).collect();
+        let mut burst = Burst::with_capacity(100);
+        for payload in &payloads {
+            burst.text(|out| out.extend_from_slice(payload.as_bytes()));
+        }
+        let expected: Vec<_> = payloads.into_iter().map(|payload| (true, TEXT, payload.into_bytes())).collect();
+        prop_assert!(client_decode(&burst.take()) == expected);
+        prop_assert!(burst.is_empty());
+    }
+
+    #[test]
     fn encoded_close_is_read_by_the_own_reader(code in 3000u16..=4999, reason in "\\PC{0,60}") {
         let frames = client_decode(&encode_close(code, &reason));
         // Masked with zeros, which changes nothing.
