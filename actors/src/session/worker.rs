@@ -2,7 +2,7 @@
 //!
 //! - *Owns* its socket, its [`Registrations`], and the calls that are under way at it.
 //! - *Receives* bytes off the socket ([`Chunk`]), [`ToWorker`] from whoever calls it or answers it, and [`Shut`] from the outbox.
-//! - *Sends* `Submit` and `Triggered` to the store in the order of the socket, calls to other workers, results to their callers.
+//! - *Sends* `SubmitAll` and `Triggered` to the store in the order of the socket, calls to other workers, results to their callers.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_invocations`; while the store is full it does not read its socket.
 
 use std::borrow::Cow;
@@ -23,11 +23,12 @@ use super::outbox::Shut;
 use super::registrations::Registrations;
 use super::socket::{Data, LINGER, Liveness, Socket};
 use crate::error::{self, CallError, Output};
-use crate::frame::Encoded;
+use crate::frame::Burst;
 use crate::functions::{self, Answer, Caller, Invocation, Invoke, Registry, ReplyTo, ToWorker, Worker, disconnect, engine};
 use crate::group::local::Local;
 use crate::json::Json;
-use crate::store::{Store, Submit, Triggered, input};
+use crate::store::input::{self, Op};
+use crate::store::{Store, Submit, SubmitAll, Triggered};
 use crate::trigger::Notice;
 use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
 
@@ -45,10 +46,16 @@ const MAX_INVOCATION_ID_BYTES: usize = 256;
 /// No published SDK receives more in one message (protocol.md A.13).
 const MAX_RESULT_BYTES: usize = 64 << 20;
 
-/// What the store did not take yet.
-#[expect(clippy::large_enum_variant, reason = "few are held at a time, and boxing would cost every call")]
-enum Blocked {
-    Submit(Submit),
+/// Calls that the store gets in one message. A wake-up of its thread and a place in its mailbox cost as much as a small call itself; more at
+/// once would gain little, and count for too little in the bound of that mailbox.
+const CALLS: usize = 32;
+/// Answers are put together up to about this size, and longer ones sent by themselves.
+const BURST_BYTES: usize = 48 << 10;
+
+/// What the store has not got yet.
+enum Unsent {
+    /// Calls that came together.
+    Calls(Vec<Submit>),
     Triggered(Triggered),
 }
 
@@ -61,7 +68,7 @@ pub struct WorkerSession {
     /// One handle for the life of the session: actix bounds what is sent through one handle, and gives every clone a free slot.
     store: Addr<Store>,
     in_flight: InFlight,
-    blocked: VecDeque<Blocked>,
+    unsent: VecDeque<Unsent>,
     lingers: bool,
     ended: bool,
 }
@@ -78,7 +85,7 @@ impl WorkerSession {
             registrations,
             store,
             in_flight: InFlight::default(),
-            blocked: VecDeque::new(),
+            unsent: VecDeque::new(),
             lingers: false,
             ended: false,
         }
@@ -91,11 +98,14 @@ impl WorkerSession {
     /// Handles what has come, in order, until it has to wait or nothing is left.
     fn read(&mut self, ctx: &mut Context<Self>) {
         loop {
-            if !self.unblock(ctx) {
+            if self.is_enough() && !self.submit(ctx) {
                 return;
             }
             // Answers that it does not read must not pile up. Timers stand still while a context waits, so silence is looked for here.
             if self.socket.outbox.queued_bytes() > self.registry().settings.worker.outbox_bytes {
+                if !self.submit(ctx) {
+                    return;
+                }
                 if self.socket.silence() >= self.registry().settings.stream.idle_timeout {
                     return self.give_up(ctx);
                 }
@@ -111,8 +121,12 @@ impl WorkerSession {
                 continue;
             }
             if !self.message(&bytes, ctx) {
+                self.submit(ctx);
                 return;
             }
+        }
+        if !self.submit(ctx) {
+            return;
         }
         if self.socket.is_closing() && !std::mem::replace(&mut self.lingers, true) {
             ctx.run_later(LINGER, |session, ctx| {
@@ -122,31 +136,47 @@ impl WorkerSession {
         }
     }
 
-    /// Gives the store what it did not take. False where it still does not: the session then waits, and reads on later.
-    fn unblock(&mut self, ctx: &mut Context<Self>) -> bool {
-        while let Some(blocked) = self.blocked.pop_front() {
-            let refused = match blocked {
-                Blocked::Submit(submit) => match self.store.try_send(submit) {
-                    Err(actix::dev::SendError::Full(submit)) => Some(Blocked::Submit(submit)),
-                    Err(actix::dev::SendError::Closed(submit)) => {
-                        submit.reply.send(Err(CallError::new(error::OVERLOADED, "the server is closing")));
+    /// Whether the store should get what there is for it before more is read.
+    fn is_enough(&self) -> bool {
+        self.unsent.len() > 1 || matches!(self.unsent.front(), Some(Unsent::Calls(calls)) if calls.len() >= CALLS)
+    }
+
+    /// Gives the store what it has not got. False where it does not take it: the session then waits, and reads on later.
+    fn submit(&mut self, ctx: &mut Context<Self>) -> bool {
+        while let Some(unsent) = self.unsent.pop_front() {
+            let refused = match unsent {
+                Unsent::Calls(calls) => match self.store.try_send(SubmitAll(calls)) {
+                    Err(actix::dev::SendError::Full(SubmitAll(calls))) => Some(Unsent::Calls(calls)),
+                    Err(actix::dev::SendError::Closed(SubmitAll(calls))) => {
+                        for submit in calls {
+                            submit.reply.send(Err(CallError::new(error::OVERLOADED, "the server is closing")));
+                        }
                         None
                     }
                     Ok(()) => None,
                 },
-                Blocked::Triggered(triggered) => match self.store.try_send(triggered) {
-                    Err(actix::dev::SendError::Full(triggered)) => Some(Blocked::Triggered(triggered)),
+                Unsent::Triggered(triggered) => match self.store.try_send(triggered) {
+                    Err(actix::dev::SendError::Full(triggered)) => Some(Unsent::Triggered(triggered)),
                     _ => None,
                 },
             };
             if let Some(refused) = refused {
-                self.blocked.push_front(refused);
+                self.unsent.push_front(refused);
                 // While a future is waited for, the context polls neither the socket nor the mailbox.
                 ctx.wait(tokio::time::sleep(PAUSE).into_actor(self).map(|(), session, ctx| session.read(ctx)));
                 return false;
             }
         }
         true
+    }
+
+    /// Puts a call to those that the store gets next.
+    fn collect(&mut self, op: Op, reply: ReplyTo) {
+        let submit = Submit { op, by: self.socket.id, reply };
+        match self.unsent.back_mut() {
+            Some(Unsent::Calls(calls)) if calls.len() < CALLS => calls.push(submit),
+            _ => self.unsent.push_back(Unsent::Calls(vec![submit])),
+        }
     }
 
     /// Handles one message. False where the session has to wait before the next.
@@ -186,7 +216,7 @@ impl WorkerSession {
                 Ok(())
             }
             Kind::UnregisterTrigger => {
-                self.blocked.extend(self.registrations.end_trigger(id).map(Blocked::Triggered));
+                self.unsent.extend(self.registrations.end_trigger(id).map(Unsent::Triggered));
                 Ok(())
             }
             Kind::TriggerRegistrationResult => {
@@ -209,7 +239,7 @@ impl WorkerSession {
 
     fn trigger(&mut self, message: &Envelope<'_>) {
         match self.registrations.trigger(message) {
-            Ok(news) => self.blocked.extend(news.into_iter().map(Blocked::Triggered)),
+            Ok(news) => self.unsent.extend(news.into_iter().map(Unsent::Triggered)),
             Err(error) => {
                 tracing::warn!(worker = %self.me.id, trigger = message.id.as_deref(), code = %error.code, %error, "trigger refused");
                 let text = |field: &Option<Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
@@ -246,7 +276,7 @@ impl WorkerSession {
         let data = message.data.map_or("null", |raw| raw.get());
         if let Some(parsed) = input::parse(function_id, data.as_bytes(), &self.registry().settings) {
             match parsed {
-                Ok(op) => self.blocked.push_back(Blocked::Submit(Submit { op, by: self.socket.id, reply })),
+                Ok(op) => self.collect(op, reply),
                 Err(error) => {
                     tracing::debug!(worker = %self.me.id, function = function_id, code = %error.code, %error, "call refused");
                     reply.send(Err(error));
@@ -312,7 +342,14 @@ impl WorkerSession {
         }
     }
 
+    /// Sends results of calls that ended together, most of them in one piece.
+    ///
+    /// Whatever waits already: a worker that called gets its answers, and is not read on while too many of them wait.
     fn answers(&self, answers: Vec<Answer>) {
+        let size = |Answer { invocation, outcome }: &Answer| {
+            wire::invocation_result_size(invocation.id.as_str(), &invocation.function_id, outcome)
+        };
+        let mut burst = Burst::with_capacity(answers.iter().map(size).sum::<usize>().min(BURST_BYTES));
         for Answer { invocation, mut outcome } in answers {
             if let Ok(output) = &outcome
                 && output.size() > MAX_RESULT_BYTES
@@ -320,9 +357,19 @@ impl WorkerSession {
                 let text = format!("the result has {} bytes; no worker can receive more than {MAX_RESULT_BYTES}", output.size());
                 outcome = Err(CallError::new(error::PAYLOAD_TOO_LARGE, text));
             }
-            let frame: Encoded = wire::invocation_result(invocation.id.as_str(), &invocation.function_id, &outcome, invocation.trace.as_deref());
-            // Whatever waits already: a worker that called gets its answers, and is not read on while too many of them wait.
-            self.socket.outbox.push_always(frame.frames());
+            let (id, function, trace) = (invocation.id.as_str(), &invocation.function_id, invocation.trace.as_deref());
+            let size = wire::invocation_result_size(id, function, &outcome);
+            if burst.len() + size > BURST_BYTES && !burst.is_empty() {
+                self.send(burst.take());
+            }
+            if size > BURST_BYTES {
+                self.send(wire::invocation_result(id, function, &outcome, trace).frames());
+            } else {
+                burst.text(|out| wire::put_invocation_result(out, id, function, &outcome, trace));
+            }
+        }
+        if !burst.is_empty() {
+            self.send(burst.take());
         }
     }
 
@@ -407,10 +454,10 @@ impl StreamHandler<Chunk> for WorkerSession {
 
     fn finished(&mut self, ctx: &mut Self::Context) {
         // What was read before the end still counts, in order.
-        while let Some(blocked) = self.blocked.pop_front() {
-            match blocked {
-                Blocked::Submit(submit) => self.store.do_send(submit),
-                Blocked::Triggered(triggered) => self.store.do_send(triggered),
+        while let Some(unsent) = self.unsent.pop_front() {
+            match unsent {
+                Unsent::Calls(calls) => self.store.do_send(SubmitAll(calls)),
+                Unsent::Triggered(triggered) => self.store.do_send(triggered),
             }
         }
         self.end();

@@ -1,7 +1,7 @@
 //! The store: the one place where changes get their order.
 //!
 //! - *Owns* the adapter, the numbering of every group, the lanes of streams that a worker has taken over, and who watches what.
-//! - *Receives* [`Submit`] from sessions and callers, [`Watch`], [`Unwatch`] and [`TakeSnapshot`] from groups, [`Triggered`] from workers.
+//! - *Receives* [`SubmitAll`] from workers, [`Submit`] from callers in this process, [`Watch`], [`Unwatch`] and [`TakeSnapshot`] from groups, [`Triggered`] from workers.
 //! - *Sends* long reads to its readers, results to whoever called, [`Feed`] to groups, [`News`] to the trigger dispatcher.
 //! - *Bounded by* its mailbox of [`MAILBOX`] messages: sessions stop reading their sockets when it is full, callers get `overloaded`.
 //!
@@ -66,6 +66,11 @@ pub struct Submit {
     /// Who waits for the result.
     pub reply: ReplyTo,
 }
+
+/// Calls of one worker that came together, in its order.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct SubmitAll(pub Vec<Submit>);
 
 /// A group actor wants every change of its group from now on.
 #[derive(Message, Debug)]
@@ -307,6 +312,16 @@ impl Handler<Submit> for Store {
         match self.forward(submit, ctx) {
             Some(submit) => self.carry_out(submit, ctx),
             None => self.settle(ctx),
+        }
+    }
+}
+
+impl Handler<SubmitAll> for Store {
+    type Result = ();
+
+    fn handle(&mut self, SubmitAll(calls): SubmitAll, ctx: &mut Self::Context) {
+        for submit in calls {
+            self.handle(submit, ctx);
         }
     }
 }
