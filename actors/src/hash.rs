@@ -10,6 +10,9 @@ pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::
 /// A set in no order.
 pub(crate) type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 
+/// A map in the order in which its keys were first inserted.
+pub(crate) type LinkedHashMap<K, V> = hashlink::LinkedHashMap<K, V, foldhash::fast::RandomState>;
+
 /// A map of so many entries that forgets what was not used for the longest time.
 #[cfg(feature = "rocksdb")]
 pub(crate) type Lru<K, V> = hashlink::LruCache<K, V, foldhash::fast::RandomState>;

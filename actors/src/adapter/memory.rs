@@ -1,65 +1,51 @@
 //! `KvStore` with `store_method: in_memory`: maps, gone with the process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
-use crate::hash::HashMap;
+use crate::hash::{HashMap, LinkedHashMap};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 
 /// Items in memory.
 pub struct Memory {
-    streams: BTreeMap<Name, BTreeMap<Name, Group>>,
+    /// In the order in which the items of each were created.
+    groups: HashMap<GroupKey, LinkedHashMap<Name, Json>>,
+    /// The names of streams and of their groups once more, sorted. Looked at only by what lists them, and by what makes or empties a group.
+    streams: BTreeMap<Name, BTreeSet<Name>>,
     epoch: u64,
-}
-
-/// Two maps, so that both a look-up by name and an insertion-ordered walk are cheap, and removal is not linear.
-#[derive(Default)]
-struct Group {
-    places: HashMap<Name, u64>,
-    items: BTreeMap<u64, (Name, Json)>,
-    next: u64,
 }
 
 impl Memory {
     /// An empty store in an epoch of its own.
     #[must_use]
     pub fn new() -> Self {
-        Self { streams: BTreeMap::new(), epoch: rand::random() }
-    }
-
-    fn group(&self, key: &GroupKey) -> Option<&Group> {
-        self.streams.get(key.stream())?.get(key.group())
+        Self { groups: HashMap::default(), streams: BTreeMap::new(), epoch: rand::random() }
     }
 
     fn put(&mut self, key: &ItemKey, value: Json) {
-        // Looked up by `&str` first: a name is allocated for a new stream or group only.
-        if !self.streams.contains_key(key.group.stream()) {
-            self.streams.insert(key.group.stream().into(), BTreeMap::new());
-        }
-        let Some(groups) = self.streams.get_mut(key.group.stream()) else { return };
-        if !groups.contains_key(key.group.group()) {
-            groups.insert(key.group.group().into(), Group::default());
-        }
-        let Some(group) = groups.get_mut(key.group.group()) else { return };
-        if let Some(held) = group.places.get(&key.item).and_then(|place| group.items.get_mut(place)) {
-            held.1 = value;
+        let Some(items) = self.groups.get_mut(&key.group) else {
+            let (stream, group) = (key.group.stream().into(), key.group.group().into());
+            self.streams.entry(stream).or_default().insert(group);
+            self.groups.entry(key.group.clone()).or_default().insert(key.item.clone(), value);
             return;
+        };
+        // `insert` would also move an item that is there to the end.
+        match items.get_mut(&key.item) {
+            Some(held) => *held = value,
+            None => drop(items.insert(key.item.clone(), value)),
         }
-        group.places.insert(key.item.clone(), group.next);
-        group.items.insert(group.next, (key.item.clone(), value));
-        group.next += 1;
     }
 
     fn delete(&mut self, key: &ItemKey) {
+        let Some(items) = self.groups.get_mut(&key.group) else { return };
+        items.remove(&key.item);
+        if !items.is_empty() {
+            return;
+        }
+        self.groups.remove(&key.group);
         let Some(groups) = self.streams.get_mut(key.group.stream()) else { return };
-        let Some(group) = groups.get_mut(key.group.group()) else { return };
-        if let Some(place) = group.places.remove(&key.item) {
-            group.items.remove(&place);
-        }
-        if group.items.is_empty() {
-            groups.remove(key.group.group());
-        }
+        groups.remove(key.group.group());
         if groups.is_empty() {
             self.streams.remove(key.group.stream());
         }
@@ -74,21 +60,20 @@ impl Default for Memory {
 
 impl Adapter for Memory {
     fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
-        let Some(group) = self.group(&key.group) else { return Ok(None) };
-        let place = group.places.get(&key.item);
-        Ok(place.and_then(|place| group.items.get(place)).map(|(_, value)| value.clone()))
+        Ok(self.groups.get(&key.group).and_then(|items| items.get(&key.item)).cloned())
     }
 
     fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError> {
-        Ok(Read::Done(self.group(group).map(|group| group.items.values().cloned().collect()).unwrap_or_default()))
+        let copy = |items: &LinkedHashMap<Name, Json>| items.iter().map(|(item, value)| (item.clone(), value.clone())).collect();
+        Ok(Read::Done(self.groups.get(group).map(copy).unwrap_or_default()))
     }
 
     fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError> {
-        Ok(Read::Done(self.streams.get(stream).map(|groups| groups.keys().cloned().collect()).unwrap_or_default()))
+        Ok(Read::Done(self.streams.get(stream).map(|groups| groups.iter().cloned().collect()).unwrap_or_default()))
     }
 
     fn list_all(&mut self) -> Result<Read<Streams>, AdapterError> {
-        Ok(Read::Done(self.streams.iter().map(|(stream, groups)| (stream.clone(), groups.keys().cloned().collect())).collect()))
+        Ok(Read::Done(self.streams.iter().map(|(stream, groups)| (stream.clone(), groups.iter().cloned().collect())).collect()))
     }
 
     fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
