@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn invocation_id_of_any_length_stays_what_it_is() {
-        for text in ["", "é", "4f2a9f0e-65a3-4c5c-9f0e-0d3a4a5a6b7c", &"x".repeat(39), &"x".repeat(40), &"é".repeat(128), &"x".repeat(256)] {
+        for text in ["", "é", "4f2a9f0e-65a3-4c5c-9f0e-0d3a4a5a6b7c", &"x".repeat(39), &"x".repeat(40), &"é".repeat(128), &"x".repeat(256)]
+        {
             assert_eq!(InvocationId::from(text).as_str(), text);
         }
     }

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
+
 use crate::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::change::{Kind, Position, Snapshot};
 use crate::clock::{Clock, Millis};
@@ -78,13 +80,21 @@ struct GroupHead {
     stamped: bool,
 }
 
+/// What is known of a group, with the batch.
+#[derive(Debug)]
+struct Group {
+    now: GroupHead,
+    /// Before the batch, to go back to if its commit fails; `None` where the batch does not change the group.
+    before: Option<GroupHead>,
+}
+
 /// One batch on top of an adapter.
 pub struct Ledger {
     adapter: Box<dyn Adapter>,
     clock: Clock,
     max_value_bytes: usize,
     max_streams: usize,
-    heads: HashMap<GroupKey, GroupHead>,
+    groups: HashMap<GroupKey, Group>,
     /// Below which no group's head may start: the highest of those that were forgotten.
     floor: Head,
     forget_above: usize,
@@ -95,8 +105,10 @@ pub struct Ledger {
     recorded: Vec<Recorded>,
     /// Streams that the batch makes.
     made: HashSet<Box<str>>,
-    /// The heads before the batch, to go back to if the commit fails.
-    before: HashMap<GroupKey, GroupHead>,
+    /// The groups that the batch changes.
+    changed: Vec<GroupKey>,
+    /// When the batch began. Its changes follow one another within a millisecond or so, and need not ask for the time each.
+    began: Option<Millis>,
 }
 
 impl Ledger {
@@ -110,14 +122,15 @@ impl Ledger {
             adapter,
             max_value_bytes,
             max_streams,
-            heads: HashMap::default(),
+            groups: HashMap::default(),
             forget_above: HEADS_KEPT,
             overlay: HashMap::default(),
             writes: Vec::new(),
             pending_bytes: 0,
             recorded: Vec::new(),
             made: HashSet::default(),
-            before: HashMap::default(),
+            changed: Vec::new(),
+            began: None,
         }
     }
 
@@ -130,7 +143,7 @@ impl Ledger {
     /// Whether a read may miss something that was recorded and is not committed.
     #[must_use]
     pub fn is_behind(&self, group: Option<&GroupKey>) -> bool {
-        group.map_or(!self.is_clean(), |group| self.before.contains_key(group))
+        group.map_or(!self.is_clean(), |group| self.groups.get(group).is_some_and(|group| group.before.is_some()))
     }
 
     /// Bytes of values that wait for the commit.
@@ -240,23 +253,31 @@ impl Ledger {
         Ok(())
     }
 
-    fn record(&mut self, group: &GroupKey, item: Option<Name>, body: Body) -> Result<(), AdapterError> {
-        let before = self.head(group)?;
-        self.before.entry(group.clone()).or_insert(before);
-        let head = Head { seq: before.head.seq + 1, timestamp: self.clock.now().max(before.head.timestamp + 1) };
-        self.heads.insert(group.clone(), GroupHead { head, stamped: true });
+    fn record(&mut self, key: &GroupKey, item: Option<Name>, body: Body) -> Result<(), AdapterError> {
+        let began = *self.began.get_or_insert_with(|| self.clock.now());
+        let group = self.group(key)?;
+        let before = group.now;
+        let head = Head { seq: before.head.seq + 1, timestamp: began.max(before.head.timestamp + 1) };
+        group.now = GroupHead { head, stamped: true };
+        if group.before.is_none() {
+            group.before = Some(before);
+            self.changed.push(key.clone());
+        }
         let position = Position { epoch: self.adapter.epoch(), seq: head.seq };
-        self.recorded.push(Recorded { group: group.clone(), item, position, timestamp: head.timestamp, body });
+        self.recorded.push(Recorded { group: key.clone(), item, position, timestamp: head.timestamp, body });
         Ok(())
     }
 
-    fn head(&mut self, group: &GroupKey) -> Result<GroupHead, AdapterError> {
-        if let Some(head) = self.heads.get(group) {
-            return Ok(*head);
-        }
-        Ok(match self.adapter.head(group)? {
-            Some(head) => GroupHead { head: Head { seq: head.seq, timestamp: head.timestamp }, stamped: true },
-            None => GroupHead { head: self.floor, stamped: false },
+    fn group(&mut self, key: &GroupKey) -> Result<&mut Group, AdapterError> {
+        Ok(match self.groups.entry(key.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let now = match self.adapter.head(key)? {
+                    Some(head) => GroupHead { head, stamped: true },
+                    None => GroupHead { head: self.floor, stamped: false },
+                };
+                entry.insert(Group { now, before: None })
+            }
         })
     }
 
@@ -265,26 +286,26 @@ impl Ledger {
     /// # Errors
     /// Where the backend stored nothing; the ledger is then where it was before the batch.
     pub fn commit(&mut self) -> Result<Vec<Recorded>, AdapterError> {
-        let heads: Vec<_> = self.before.keys().filter_map(|group| Some((group.clone(), self.heads.get(group)?.head))).collect();
-        let result = if self.writes.is_empty() { Ok(()) } else { self.adapter.commit(&self.writes, &heads) };
+        let result = if self.writes.is_empty() {
+            Ok(())
+        } else {
+            let heads: Vec<_> = self.changed.iter().filter_map(|key| Some((key.clone(), self.groups.get(key)?.now.head))).collect();
+            self.adapter.commit(&self.writes, &heads)
+        };
         self.writes.clear();
         self.pending_bytes = 0;
         self.overlay.clear();
         self.made.clear();
-        let recorded = std::mem::take(&mut self.recorded);
-        match result {
-            Ok(()) => {
-                self.before.clear();
-                Ok(recorded)
-            }
-            Err(error) => {
-                // Timestamps that were given out and taken back leave a gap, which no client notices; a gap in `seq` would be one.
-                for (group, before) in self.before.drain() {
-                    self.heads.insert(group, before);
-                }
-                Err(error)
+        self.began = None;
+        for key in self.changed.drain(..) {
+            let Some(group) = self.groups.get_mut(&key) else { continue };
+            // Timestamps that were given out and taken back leave a gap, which no client notices; a gap in `seq` would be one.
+            if let (Some(before), Err(_)) = (group.before.take(), &result) {
+                group.now = before;
             }
         }
+        let recorded = std::mem::take(&mut self.recorded);
+        result.map(|()| recorded)
     }
 
     /// The state of a group, for those who begin to watch it. Call it only where the ledger is not [behind](Self::is_behind) for the group.
@@ -306,14 +327,15 @@ impl Ledger {
     ///
     /// # Errors
     /// Where the backend cannot be read.
-    fn position(&mut self, group: &GroupKey) -> Result<(Position, Millis), AdapterError> {
-        let mut held = self.head(group)?;
-        if !held.stamped {
-            held.head.timestamp = held.head.timestamp.max(self.clock.now().saturating_sub(1));
-            held.stamped = true;
+    fn position(&mut self, key: &GroupKey) -> Result<(Position, Millis), AdapterError> {
+        let just_now = self.clock.now().saturating_sub(1);
+        let epoch = self.adapter.epoch();
+        let GroupHead { head, stamped } = &mut self.group(key)?.now;
+        if !*stamped {
+            head.timestamp = head.timestamp.max(just_now);
+            *stamped = true;
         }
-        self.heads.insert(group.clone(), held);
-        Ok((Position { epoch: self.adapter.epoch(), seq: held.head.seq }, held.head.timestamp))
+        Ok((Position { epoch, seq: head.seq }, head.timestamp))
     }
 
     /// Forgets heads that nobody needs, once too many are held.
@@ -321,19 +343,18 @@ impl Ledger {
     /// A group that is not watched has nobody who could notice where its numbers continue, as long as they and the timestamps only
     /// rise; the highest of what is forgotten is where groups without a known head begin.
     pub fn forget(&mut self, watched: impl Fn(&GroupKey) -> bool) {
-        if self.heads.len() <= self.forget_above || !self.is_clean() {
+        if self.groups.len() <= self.forget_above || !self.is_clean() {
             return;
         }
         let floor = &mut self.floor;
-        self.heads.retain(|group, held| {
-            let keep = watched(group);
+        self.groups.retain(|key, group| {
+            let keep = watched(key);
             if !keep {
-                floor.seq = floor.seq.max(held.head.seq);
-                floor.timestamp = floor.timestamp.max(held.head.timestamp);
+                *floor = floor.max(group.now.head);
             }
             keep
         });
-        self.forget_above = HEADS_KEPT.max(2 * self.heads.len());
+        self.forget_above = HEADS_KEPT.max(2 * self.groups.len());
     }
 }
 

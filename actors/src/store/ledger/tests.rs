@@ -58,7 +58,7 @@ fn forgotten_groups_continue_above_what_they_had() {
     ledger.commit().unwrap();
     ledger.forget_above = 0;
     ledger.forget(|_| false);
-    assert!(ledger.heads.is_empty());
+    assert!(ledger.groups.is_empty());
     set(&mut ledger, "a", "1");
     let change = &ledger.commit().unwrap()[0];
     assert_eq!((change.position.seq, change.timestamp), (6, 1_005));
