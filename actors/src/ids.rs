@@ -6,12 +6,13 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use arcstr::ArcStr;
 
 /// The name of a stream, a group or an item, shared by reference count.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Arc<str>);
+pub struct Name(ArcStr);
 
 impl Name {
     /// The name as text.
@@ -50,7 +51,7 @@ impl fmt::Display for Name {
 /// Both texts share one allocation, because a key is made for every call of a worker; `split` keeps `a` + `bc` apart from `ab` + `c`.
 #[derive(Clone)]
 pub struct GroupKey {
-    text: Arc<str>,
+    text: ArcStr,
     split: usize,
 }
 
@@ -58,10 +59,13 @@ impl GroupKey {
     /// The key of group `group` in stream `stream`.
     #[must_use]
     pub fn new(stream: &str, group: &str) -> Self {
-        let mut text = String::with_capacity(stream.len() + group.len());
-        text.push_str(stream);
-        text.push_str(group);
-        Self { text: text.into(), split: stream.len() }
+        let split = stream.len();
+        let written = ArcStr::init_with(split + group.len(), |text| {
+            text[..split].copy_from_slice(stream.as_bytes());
+            text[split..].copy_from_slice(group.as_bytes());
+        });
+        // Two texts behind one another are UTF-8.
+        Self { text: written.unwrap_or_else(|_| [stream, group].concat().into()), split }
     }
 
     /// The name of the stream.

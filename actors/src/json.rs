@@ -1,8 +1,8 @@
-//! Values as raw JSON: checked once, then carried as bytes and never rebuilt as a tree.
+//! Values as raw JSON: checked once, then carried as text and never rebuilt as a tree.
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use arcstr::ArcStr;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -11,68 +11,69 @@ use serde_json::value::RawValue;
 /// The bound is `serde_json`'s own (128), so that whatever is stored can be parsed again, by us and by published Rust workers.
 pub const MAX_DEPTH: usize = 120;
 
-/// One JSON value as UTF-8 text, valid by construction and shared by reference count.
+/// One JSON value as text, valid by construction and shared by reference count.
+///
+/// One allocation and one word: a set hands its value to the item, to its answer and to its change.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Json(Bytes);
+pub struct Json(ArcStr);
 
 impl Json {
     /// The value `null`.
-    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+    pub const NULL: Self = Self(arcstr::literal!("null"));
 
     /// The value `true`.
     #[cfg(feature = "redis")]
-    pub(crate) const TRUE: Self = Self(Bytes::from_static(b"true"));
+    pub(crate) const TRUE: Self = Self(arcstr::literal!("true"));
 
     /// Copies a value out of the message it was parsed from, so that a stored value does not keep that message in memory.
     #[must_use]
     pub fn copy(raw: &RawValue) -> Self {
-        Self(Bytes::copy_from_slice(raw.get().as_bytes()))
+        Self(raw.get().into())
     }
 
     /// The text of a parsed value.
     #[must_use]
     pub fn from_value(value: &Value) -> Self {
-        Self(Bytes::from(value.to_string()))
+        Self(value.to_string().into())
     }
 
     /// Serialises `value`; `None` where its type cannot be JSON (a map with keys that are no strings).
     pub fn of<T: serde::Serialize + ?Sized>(value: &T) -> Option<Self> {
-        serde_json::to_vec(value).ok().map(|text| Self(Bytes::from(text)))
+        serde_json::to_string(value).ok().map(|text| Self(text.into()))
     }
 
-    /// Wraps text that the caller has just assembled from checked parts.
-    pub(crate) fn assembled(text: impl Into<Bytes>) -> Self {
-        let text = text.into();
-        debug_assert!(serde_json::from_slice::<&RawValue>(&text).is_ok(), "not JSON: {text:?}");
-        Self(text)
+    /// Copies text that the caller has just assembled from checked parts.
+    pub(crate) fn assembled(text: impl AsRef<[u8]>) -> Self {
+        let text = text.as_ref();
+        debug_assert!(serde_json::from_slice::<&RawValue>(text).is_ok(), "not JSON: {text:?}");
+        // It is UTF-8, and there is no other way to text without a check.
+        std::str::from_utf8(text).map_or(Self::NULL, |text| Self(text.into()))
     }
 
     /// Checks text that comes from outside; `None` where it is not one JSON value.
     #[cfg(feature = "redis")]
-    pub(crate) fn read(text: impl Into<Bytes>) -> Option<Self> {
-        let text = text.into();
-        let raw: &RawValue = serde_json::from_slice(&text).ok()?;
-        let inner = text.slice_ref(raw.get().as_bytes());
-        Some(Self(inner))
+    pub(crate) fn read(text: impl AsRef<[u8]>) -> Option<Self> {
+        let text = std::str::from_utf8(text.as_ref()).ok()?;
+        serde_json::from_str::<&RawValue>(text).ok().map(Self::copy)
     }
 
     /// The text, without surrounding white space.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The text, for another message that it becomes part of.
     #[cfg(feature = "redis")]
     pub(crate) fn as_raw(&self) -> &RawValue {
         // Valid by construction; checked once more because there is no other way to a `&RawValue`.
-        serde_json::from_slice(&self.0).unwrap_or(RawValue::NULL)
+        serde_json::from_str(&self.0).unwrap_or(RawValue::NULL)
     }
 
     /// Whether the value is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        &self.0[..] == b"null"
+        self.0 == "null"
     }
 
     /// The value as a tree, or `None` where it is nested deeper than [`MAX_DEPTH`] or holds a lone surrogate.
@@ -81,7 +82,7 @@ impl Json {
     /// parsed again with a fresh limit on depth, which lets a peer overflow the stack.
     #[must_use]
     pub fn to_value(&self) -> Option<Value> {
-        crate::ops::read_value(std::str::from_utf8(&self.0).ok()?).ok()
+        crate::ops::read_value(&self.0).ok()
     }
 
     /// Parses the value as a `T`.
@@ -89,7 +90,7 @@ impl Json {
     /// # Errors
     /// Where the value does not have the shape of `T`.
     pub fn parse<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.0)
+        serde_json::from_str(&self.0)
     }
 }
 
@@ -109,7 +110,9 @@ pub(crate) fn object<'a, T: serde::Deserialize<'a>>(text: &'a [u8]) -> Result<T,
 #[must_use]
 pub fn is_too_deep(text: &[u8]) -> bool {
     // There are rarely as many brackets as there may be levels, and counting them, strings included, takes an eighth of the time.
-    let opening = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let opening = |piece: &[u8]| usize::from(piece.iter().map(|byte| u8::from(matches!(byte, b'[' | b'{'))).sum::<u8>());
+    // Pieces whose count fits into a byte: the compiler then counts many bytes at a time.
+    let opening: usize = text.chunks(255).map(opening).sum();
     opening > MAX_DEPTH && depth(text) > MAX_DEPTH
 }
 

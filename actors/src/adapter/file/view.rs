@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rocksdb::{DB, ReadOptions};
 use self_cell::self_cell;
 
@@ -123,7 +122,7 @@ impl Collector {
 
 /// A stored value, which was checked before it was stored and by a checksum since.
 pub(super) fn json_of(text: &[u8]) -> Json {
-    Json::assembled(Bytes::copy_from_slice(text))
+    Json::assembled(text)
 }
 
 fn name_of(store: &Shared, key: &[u8]) -> Result<(u64, Name), AdapterError> {
