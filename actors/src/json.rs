@@ -1,5 +1,7 @@
 //! Values as raw JSON: checked once, then carried as text and never rebuilt as a tree.
 
+pub(crate) mod scan;
+
 use std::borrow::Cow;
 
 use arcstr::ArcStr;
@@ -29,6 +31,11 @@ impl Json {
     #[must_use]
     pub fn copy(raw: &RawValue) -> Self {
         Self(raw.get().into())
+    }
+
+    /// Copies text that [`Scan::value`](scan::Scan::value) has walked over.
+    pub(crate) fn scanned(text: &str) -> Self {
+        Self(text.into())
     }
 
     /// The text of a parsed value.

@@ -30,6 +30,7 @@ use crate::json::Json;
 use crate::store::input::{self, Op};
 use crate::store::{Store, Submit, SubmitAll, Triggered};
 use crate::trigger::Notice;
+use crate::wire::call;
 use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
 
 /// How long the store may make a worker wait before it is tried again.
@@ -181,6 +182,9 @@ impl WorkerSession {
 
     /// Handles one message. False where the session has to wait before the next.
     fn message(&mut self, bytes: &Bytes, ctx: &mut Context<Self>) -> bool {
+        if self.plain_call(bytes) {
+            return true;
+        }
         let message = match wire::parse(bytes) {
             Ok(message) => message,
             Err(error) => {
@@ -249,6 +253,22 @@ impl WorkerSession {
         }
     }
 
+    /// Handles a message that is a call in the usual form, if it is one.
+    fn plain_call(&mut self, bytes: &Bytes) -> bool {
+        let Some(call) = call::read(bytes) else { return false };
+        let id = call.invocation_id.filter(|_| !call.is_void);
+        if id.is_some_and(|id| id.len() > MAX_INVOCATION_ID_BYTES) {
+            return false;
+        }
+        let Some((function, op)) = input::plain(&call, &self.registry().settings) else { return false };
+        let reply = id.map_or(ReplyTo::Nobody, |id| {
+            let trace = Trace::context(call.traceparent, call.baggage);
+            ReplyTo::Worker(Caller::new(self.me.clone(), Invocation { id: id.into(), function_id: Cow::Borrowed(function), trace }))
+        });
+        self.collect(op, reply);
+        true
+    }
+
     fn call(&mut self, message: &Envelope<'_>) -> Result<(), String> {
         let function_id = message.function_id.as_deref().ok_or("missing field `function_id`")?;
         let action = message.action.as_ref().map(|action| &*action.kind);
@@ -259,7 +279,11 @@ impl WorkerSession {
         let built_in = input::function(function_id);
         let reply = invocation_id.map_or(ReplyTo::Nobody, |id| {
             let function_id = built_in.map_or_else(|| Cow::Owned(function_id.to_owned()), Cow::Borrowed);
-            let invocation = Invocation { id: id.into(), function_id, trace: Trace::context_of(message) };
+            let invocation = Invocation {
+                id: id.into(),
+                function_id,
+                trace: Trace::context(message.traceparent.as_deref(), message.baggage.as_deref()),
+            };
             ReplyTo::Worker(Caller::new(self.me.clone(), invocation))
         });
         if action == Some("enqueue") {

@@ -11,7 +11,7 @@ use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::{Json, MAX_DEPTH, is_too_deep, object, present, text};
 use crate::ops::{self, UpdateOp};
 use crate::settings::Settings;
-use crate::wire::put_string;
+use crate::wire::{self, put_string};
 
 /// The function ids that the store serves, in the order of product.md.
 pub const FUNCTIONS: [&str; 8] = [
@@ -215,6 +215,30 @@ pub fn function(id: &str) -> Option<&'static str> {
 pub fn parse(id: &str, data: &[u8], settings: &Settings) -> Option<Result<Op, CallError>> {
     let function = function(id)?;
     Some(read(function, data, settings).map_err(|detail| CallError::bad_input(function, detail)))
+}
+
+/// The operation of a call in the usual form, of the functions that are called most. `None` for others, and where something is wrong with
+/// the call; [`parse`] then says what.
+#[must_use]
+pub fn plain(call: &wire::call::Call<'_>, settings: &Settings) -> Option<(&'static str, Op)> {
+    let function = function(call.function_id)?;
+    let limits = &settings.stream;
+    let name = |text: Option<&'_ str>| text.is_some_and(|text| text.len() <= limits.max_name_bytes);
+    let input = &call.input;
+    if !name(input.stream_name) || !name(input.group_id) || !name(input.item_id) {
+        return None;
+    }
+    let key = || Some(ItemKey::new(input.stream_name?, input.group_id?, input.item_id?));
+    let op = match function {
+        "stream::set" => {
+            let data = input.data.filter(|data| data.len() <= limits.max_value_bytes)?;
+            Op::Set { key: key()?, data: Json::scanned(data) }
+        }
+        "stream::get" => Op::Get { key: key()? },
+        "stream::delete" => Op::Delete { key: key()? },
+        _ => return None,
+    };
+    Some((function, op))
 }
 
 fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, String> {

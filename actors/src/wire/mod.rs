@@ -1,5 +1,6 @@
 //! What goes over the wire: JSON in and out, without I/O.
 
+pub mod call;
 pub mod subscriber;
 pub mod worker;
 

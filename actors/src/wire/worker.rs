@@ -182,14 +182,10 @@ impl Trace {
         }
     }
 
-    /// The part of it that goes back to the caller with the result; `None` where `envelope` carries none.
+    /// What goes back to the caller with the result; `None` where there is nothing.
     #[must_use]
-    pub fn context_of(envelope: &Envelope<'_>) -> Option<Box<Self>> {
-        let trace = Self {
-            traceparent: envelope.traceparent.as_deref().map(Into::into),
-            baggage: envelope.baggage.as_deref().map(Into::into),
-            metadata: None,
-        };
+    pub fn context(traceparent: Option<&str>, baggage: Option<&str>) -> Option<Box<Self>> {
+        let trace = Self { traceparent: traceparent.map(Into::into), baggage: baggage.map(Into::into), metadata: None };
         trace.has_context().then(|| Box::new(trace))
     }
 
