@@ -3,7 +3,7 @@
 
 extern crate self as weir_actors;
 
-pub use actors::{change, clock, error, frame, ids, json, ops, settings, store, wire};
+pub use actors::{change, clock, error, frame, ids, json, ops, origin, settings, store, token, wire};
 
 /// The backends.
 pub mod adapter {

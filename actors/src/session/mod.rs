@@ -1,5 +1,6 @@
 //! Sessions: one actor per socket, on the arbiter that accepted it.
 
+pub mod body;
 pub mod in_flight;
 pub mod outbox;
 mod pace;

@@ -4,7 +4,7 @@
 //! connection lasts. Here a group writes a frame straight into the socket of a subscriber for which nothing waits; only what the kernel does
 //! not take is queued in its outbox, and [`Pump`] writes that when there is room again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -34,10 +36,15 @@ pub trait Duplex: AsyncRead + AsyncWrite {}
 impl<T: AsyncRead + AsyncWrite> Duplex for T {}
 
 /// A connection, shared by those of one thread that read from it and write to it.
-pub enum Transport {
-    /// TCP, which can be written to at once.
+pub struct Transport {
+    /// Whether nothing waits to be written, so that what is to be sent may be written at once.
+    idle: Cell<bool>,
+    kind: Kind,
+}
+
+enum Kind {
     Tcp(RefCell<TcpStream>),
-    /// Something above it, TLS for instance.
+    /// Something above TCP, TLS for instance.
     Other(RefCell<Pin<Box<dyn Duplex>>>),
 }
 
@@ -45,27 +52,39 @@ impl Transport {
     /// A TCP connection.
     #[must_use]
     pub fn tcp(stream: TcpStream) -> Self {
-        Self::Tcp(RefCell::new(stream))
+        Self { idle: Cell::new(false), kind: Kind::Tcp(RefCell::new(stream)) }
     }
 
     /// Any other.
     pub fn other(stream: impl Duplex + 'static) -> Self {
-        Self::Other(RefCell::new(Box::pin(stream)))
+        Self { idle: Cell::new(false), kind: Kind::Other(RefCell::new(Box::pin(stream))) }
     }
 
-    /// Writes what the kernel takes now: how many bytes. None where it cannot be told without waiting.
+    /// Whether a frame may be [written now](Self::write_now).
+    pub(super) fn is_idle(&self) -> bool {
+        self.idle.get()
+    }
+
+    /// Says that something waits, or that nothing does.
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.idle.set(idle && matches!(self.kind, Kind::Tcp(_)));
+    }
+
+    /// Writes what the kernel takes now: how many bytes.
+    ///
+    /// Past tokio, which would look up first whether it has heard that the socket is writable; here that is the rule.
     pub(super) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        let Self::Tcp(stream) = self else { return Ok(0) };
-        match stream.borrow().try_write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => result,
+        let Kind::Tcp(stream) = &self.kind else { return Ok(0) };
+        match rustix::net::send(&*stream.borrow(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            result => Ok(result?),
         }
     }
 
     fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_read(cx, buffer),
-            Self::Other(stream) => stream.borrow_mut().as_mut().poll_read(cx, buffer),
+        match &self.kind {
+            Kind::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_read(cx, buffer),
+            Kind::Other(stream) => stream.borrow_mut().as_mut().poll_read(cx, buffer),
         }
     }
 
@@ -76,24 +95,24 @@ impl Transport {
             *slice = IoSlice::new(frame);
         }
         let slices = &slices[..frames.len().min(SLICES)];
-        match self {
-            Self::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(cx, slices),
-            Self::Other(stream) => stream.borrow_mut().as_mut().poll_write_vectored(cx, slices),
+        match &self.kind {
+            Kind::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_write_vectored(cx, slices),
+            Kind::Other(stream) => stream.borrow_mut().as_mut().poll_write_vectored(cx, slices),
         }
     }
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
+        match &self.kind {
             // A socket has no buffer of its own here.
-            Self::Tcp(_) => Poll::Ready(Ok(())),
-            Self::Other(stream) => stream.borrow_mut().as_mut().poll_flush(cx),
+            Kind::Tcp(_) => Poll::Ready(Ok(())),
+            Kind::Other(stream) => stream.borrow_mut().as_mut().poll_flush(cx),
         }
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),
-            Self::Other(stream) => stream.borrow_mut().as_mut().poll_shutdown(cx),
+        match &self.kind {
+            Kind::Tcp(stream) => Pin::new(&mut *stream.borrow_mut()).poll_shutdown(cx),
+            Kind::Other(stream) => stream.borrow_mut().as_mut().poll_shutdown(cx),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::session::outbox::{OutboxRef, Shut};
 use crate::session::socket::Socket;
 use crate::session::subscriber::{Entrance, SubscriberSession};
 use crate::session::telemetry::TelemetrySession;
+use crate::session::transport::Transport;
 use crate::session::worker::WorkerSession;
 use crate::session::{Chunk, Permit};
 use crate::store::Store;
@@ -50,10 +51,17 @@ pub(super) enum Session {
 
 impl Session {
     /// Starts the session on this thread, with what comes over its connection; what it sends is put in the outbox.
-    pub(super) fn start(self, limits: (usize, usize), incoming: impl Stream<Item = Chunk> + 'static) -> OutboxRef {
+    pub(super) fn start(
+        self,
+        limits: (usize, usize),
+        incoming: impl Stream<Item = Chunk> + 'static,
+        transport: Option<Rc<Transport>>,
+    ) -> OutboxRef {
         match self {
-            Self::Subscriber(local, entrance) => start(incoming, limits, move |socket, _| SubscriberSession::new(socket, local, *entrance)),
-            Self::Telemetry(liveness) => start(incoming, limits, move |socket, _| TelemetrySession::new(socket, liveness)),
+            Self::Subscriber(local, entrance) => {
+                start(incoming, transport, limits, move |socket, _| SubscriberSession::new(socket, local, *entrance))
+            }
+            Self::Telemetry(liveness) => start(incoming, transport, limits, move |socket, _| TelemetrySession::new(socket, liveness)),
             Self::Worker { local, address, store } => {
                 let session = move |socket: Socket, ctx: &mut Context<WorkerSession>| {
                     let me = Arc::new(Worker {
@@ -68,7 +76,7 @@ impl Session {
                     });
                     WorkerSession::new(socket, local, me, store)
                 };
-                start(incoming, limits, session)
+                start(incoming, transport, limits, session)
             }
         }
     }
@@ -76,6 +84,7 @@ impl Session {
 
 fn start<A>(
     incoming: impl Stream<Item = Chunk> + 'static,
+    transport: Option<Rc<Transport>>,
     (max_message_bytes, outbox_bytes): (usize, usize),
     session: impl FnOnce(Socket, &mut Context<A>) -> A,
 ) -> OutboxRef
@@ -85,7 +94,7 @@ where
     let id = SocketId::next();
     let mut outbox = None;
     A::create(|ctx| {
-        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient());
+        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient(), transport);
         outbox = Some(mine.clone());
         ctx.add_stream(incoming);
         session(Socket::new(id, mine, max_message_bytes), ctx)

@@ -27,6 +27,7 @@ pub use stream_port::StreamPort;
 pub use worker_port::WorkerPort;
 
 use crate::session::Chunk;
+use crate::session::body::Body;
 use crate::session::transport::Transport;
 use accept::Accepted;
 
@@ -69,8 +70,8 @@ fn route<P: Port>(port: &P) -> Route {
                 response.insert_header(header);
             }
             let incoming = payload.scan((), |(), chunk| future::ready(chunk.ok().map(Chunk)));
-            let outbox = accepted.session.start(accepted.limits, incoming);
-            response.streaming(outbox.body(Some(accepted.permit)))
+            let outbox = accepted.session.start(accepted.limits, incoming, None);
+            response.streaming(Body::new(outbox, Some(accepted.permit)))
         }
     })
 }

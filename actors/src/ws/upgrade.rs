@@ -66,8 +66,7 @@ async fn take_over<P: Port, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     // A client need not wait for the answer.
     let first = Some(parts.read_buf.freeze()).filter(|first| !first.is_empty());
     let incoming = Incoming::new(transport.clone(), first);
-    let outbox = accepted.session.start(accepted.limits, incoming);
-    outbox.write_to(transport.clone());
+    let outbox = accepted.session.start(accepted.limits, incoming, Some(transport.clone()));
     Ok(Some(Pump::new(transport, outbox, Some(accepted.permit))))
 }
 

@@ -111,6 +111,8 @@ async fn mixed_load_with_faults_loses_nothing_and_leaves_nothing_behind() {
     let length = Duration::from_secs(length);
     let server = Arc::new(Server::load(json!({
         "auth_function": "soak::auth",
+        // Little to keep of what was read, so that it is full soon and memory is flat from then on.
+        "adapter": {"class": "modules::stream::adapters::KvStore", "config": {"file_path": "store", "cache_bytes": 4 << 20}},
         // Little, so that clients that do not read are too slow soon, and are given up within a run of a minute.
         "outbox_bytes": 32 << 10,
         "overflow_by_stream": {STRICT: "close"},
