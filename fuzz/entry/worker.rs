@@ -3,6 +3,7 @@
 use weir_actors::error::{CallError, Output};
 use weir_actors::json::{Json, depth};
 use weir_actors::ops::read_value;
+use weir_actors::wire::call;
 use weir_actors::wire::worker::{
     Envelope, Kind, Trace, invocation_result, invoke_function, is_telemetry, parse, parse_error, register_trigger, trigger_refused,
     unregister_trigger, worker_registered,
@@ -16,6 +17,7 @@ pub fn run(data: &[u8]) {
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     agrees(&envelope, data);
+    plain(&envelope, data);
     let trace = Trace::of(&envelope);
     let (id, function) = (text(&envelope.invocation_id), text(&envelope.function_id));
     let payload = envelope.data.map_or(Json::NULL, Json::copy);
@@ -70,6 +72,21 @@ fn agrees(envelope: &Envelope<'_>, data: &[u8]) {
         assert_eq!(json.is_null(), value[key].is_null());
         assert!(depth(json.as_bytes()) <= 127, "as deep as the second reader goes");
     }
+}
+
+/// A call that is read in one pass is the same call.
+fn plain(envelope: &Envelope<'_>, data: &[u8]) {
+    let Some(call) = call::read(data) else { return };
+    assert_eq!(Kind::of(&envelope.kind), Some(Kind::InvokeFunction));
+    assert_eq!((call.invocation_id, Some(call.function_id)), (envelope.invocation_id.as_deref(), envelope.function_id.as_deref()));
+    assert_eq!((call.traceparent, call.baggage), (envelope.traceparent.as_deref(), envelope.baggage.as_deref()));
+    assert_eq!(call.is_void, envelope.action.as_ref().is_some_and(|action| action.kind == "void"));
+    assert!(envelope.namespace.is_none());
+    let Some(input) = envelope.data.map(Json::copy).and_then(|data| data.to_value()) else { return };
+    for (key, name) in [("stream_name", call.input.stream_name), ("group_id", call.input.group_id), ("item_id", call.input.item_id)] {
+        assert_eq!(input[key].as_str(), name, "{key}");
+    }
+    assert_eq!(input.get("data"), call.input.data.and_then(|data| read_value(data).ok()).as_ref());
 }
 
 /// What is told to workers of bindings, with names that a worker chose.
