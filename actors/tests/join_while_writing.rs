@@ -22,7 +22,8 @@ use weir_actors::group::roster::Scope;
 use weir_actors::group::{Group, Subscribe, Unsubscribe};
 use weir_actors::ids::{GroupKey, ItemKey, Name, SocketId};
 use weir_actors::json::Json;
-use weir_actors::session::outbox::{OutboxBody, OutboxRef, Shut};
+use weir_actors::session::body::Body;
+use weir_actors::session::outbox::{OutboxRef, Shut};
 use weir_actors::settings::Settings;
 use weir_actors::store::Submit;
 use weir_actors::store::input::Op;
@@ -47,7 +48,7 @@ impl Handler<Shut> for Nobody {
 struct Subscriber {
     socket: SocketId,
     group: Addr<Group>,
-    body: OutboxBody,
+    body: Body,
     state: Option<BTreeMap<String, Value>>,
     last: u64,
     syncs: usize,
@@ -56,11 +57,11 @@ struct Subscriber {
 impl Subscriber {
     fn join(local: &Rc<Local>, key: &GroupKey, nobody: &Addr<Nobody>, outbox_bytes: usize) -> Self {
         let socket = SocketId::next();
-        let outbox = OutboxRef::new(socket, outbox_bytes, nobody.clone().recipient());
+        let outbox = OutboxRef::new(socket, outbox_bytes, nobody.clone().recipient(), None);
         local.add(socket, outbox.clone());
         let group = local.enter(key);
         group.do_send(Subscribe { socket, subscription_id: "s".into(), scope: Scope::Group });
-        Self { socket, group, body: outbox.body(None), state: None, last: 0, syncs: 0 }
+        Self { socket, group, body: Body::new(outbox, None), state: None, last: 0, syncs: 0 }
     }
 
     fn leave(self, local: &Rc<Local>, key: &GroupKey) {

@@ -57,7 +57,6 @@ pub struct Worker {
 }
 
 /// What a worker's session receives from others.
-#[expect(clippy::large_enum_variant, reason = "a call is the common one; boxing would cost every call")]
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub enum ToWorker {

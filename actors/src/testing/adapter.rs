@@ -52,7 +52,7 @@ pub fn conforms(open: &mut Open<'_>, lasts: Lasts) {
 }
 
 fn json(text: &str) -> Json {
-    Json::assembled(text.to_owned())
+    Json::assembled(text)
 }
 
 fn put(item: &ItemKey, value: &str) -> Write {

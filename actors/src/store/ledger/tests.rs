@@ -4,7 +4,7 @@ use crate::adapter::memory::Memory;
 use crate::adapter::{Items, Streams};
 
 fn json(text: &str) -> Json {
-    Json::assembled(text.to_owned())
+    Json::assembled(text)
 }
 
 fn set(ledger: &mut Ledger, item: &str, value: &str) -> Output {
