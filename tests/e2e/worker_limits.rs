@@ -53,6 +53,43 @@ async fn worker_that_does_not_read_fails_calls_to_it_and_costs_what_may_wait_for
 }
 
 #[tokio::test]
+async fn calls_of_a_worker_that_does_not_read_their_results_are_refused_and_cost_what_may_wait_for_it() {
+    const OUTBOX_BYTES: usize = 1 << 20;
+    const CALLS: usize = 1_000;
+    let server = Server::configured(json!({}), json!({"outbox_bytes": OUTBOX_BYTES}));
+    let other = Worker::open(&server).await;
+    other.set("s", "g", "i", json!("x".repeat(1 << 20))).await;
+    let mut stuck = Raw::open_narrow(server.workers(), "/").await;
+    stuck.json().await;
+    let before = server.resident_kib();
+    let call = |function: &str, n: usize| {
+        let mut call = json!({"type": "invokefunction", "invocation_id": n.to_string(), "function_id": function});
+        call["data"] = json!({"stream_name": "s", "group_id": "g", "item_id": "i"});
+        crate::raw::frame(TEXT, call.to_string().as_bytes())
+    };
+    let calls: Vec<u8> = (0..CALLS).flat_map(|n| call(if n % 2 == 0 { "stream::get" } else { "stream::list" }, n)).collect();
+    stuck.write(&calls).await;
+    // All of them are answered by now, one way or the other, and nobody else is kept waiting.
+    other.set("s", "other", "i", json!(1)).await;
+    let grown = server.resident_kib().saturating_sub(before);
+    let (asked, budget) = ((CALLS << 10) as u64, (64 << 10) as u64);
+    eprintln!("{grown} KiB more for {asked} KiB of results that nobody reads");
+    assert!(grown < budget, "{grown} KiB more for {asked} KiB of results that nobody reads; {budget} are allowed");
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..CALLS {
+        let reply = stuck.json().await;
+        match reply["error"]["code"].as_str() {
+            None => read += 1,
+            Some("overloaded") => refused += 1,
+            Some(other) => panic!("{other}"),
+        }
+    }
+    assert!(read >= 4 && refused > CALLS / 2, "{read} results, {refused} refused");
+    stuck.write(&call("stream::get", CALLS)).await;
+    assert!(stuck.json().await.get("result").is_some(), "it has read everything");
+}
+
+#[tokio::test]
 async fn worker_over_the_limit_of_connections_is_answered_503_and_telemetry_counts() {
     let server = Server::configured(json!({}), json!({"max_connections": 2}));
     let worker = Worker::open(&server).await;

@@ -8,6 +8,7 @@ pub mod disconnect;
 pub mod engine;
 pub mod reply;
 pub mod table;
+pub mod unread;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +35,7 @@ use crate::trigger::table::TriggerTable;
 use crate::wire::worker::Trace;
 pub use reply::{Answer, Caller, Invocation, ReplyTo};
 use table::{FunctionTable, Override, Overrides};
+use unread::Unread;
 
 /// A connected worker, as everybody else sees it.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct Worker {
     pub details: RwLock<serde_json::Map<String, serde_json::Value>>,
     /// Calls under way at this worker, those on their way to it included.
     pub in_flight: AtomicUsize,
+    /// Results of its calls that it has not read.
+    pub unread: Unread,
     /// Reaches its session.
     pub session: Recipient<ToWorker>,
 }

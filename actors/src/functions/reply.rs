@@ -143,6 +143,7 @@ impl Caller {
         if let Some(trace) = trace.filter(Trace::has_context) {
             invocation.trace = Some(Box::new(Trace { metadata: None, ..trace }));
         }
+        self.worker.unread.add(&outcome);
         Some(Answer { invocation, outcome })
     }
 }

@@ -182,10 +182,11 @@ impl OutboxRef {
         std::mem::replace(&mut outbox.waited_at, waits).is_some_and(|taken| taken < outbox.taken)
     }
 
-    /// Whether the connection has ended while something waited for it.
+    /// Whether something waits that the connection has not taken, or did when it ended.
     #[must_use]
-    pub fn ended_unread(&self) -> bool {
-        self.outbox.borrow().unread
+    pub fn has_unread(&self) -> bool {
+        let outbox = self.outbox.borrow();
+        outbox.unread || outbox.bytes > 0
     }
 
     /// Bytes that wait.

@@ -149,7 +149,7 @@ impl Socket {
     pub fn was_unresponsive(&mut self, write_deadline: Duration) -> bool {
         let silent = self.silence();
         let unanswered = UNANSWERED.min(write_deadline);
-        let unread = self.outbox.ended_unread() && silent >= unanswered;
+        let unread = self.outbox.has_unread() && silent >= unanswered;
         unread || self.pinged.is_some_and(|at| at.elapsed() >= unanswered)
     }
 

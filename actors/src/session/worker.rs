@@ -87,6 +87,7 @@ impl WorkerSession {
 
     /// Handles what has come, in order, until it has to wait or nothing is left.
     fn read(&mut self, ctx: &mut Context<Self>) {
+        self.me.unread.set_queued(self.socket.outbox.queued_bytes());
         loop {
             if self.is_enough() && !self.submit(ctx) {
                 return;

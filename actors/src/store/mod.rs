@@ -196,6 +196,14 @@ impl Store {
         }
     }
 
+    /// Refuses a call of a worker that reads too little of what it has asked for.
+    fn refuse_unread(submit: Submit) -> Option<Submit> {
+        let ReplyTo::Worker(caller) = &submit.reply else { return Some(submit) };
+        let Some(text) = caller.worker().unread.refusal() else { return Some(submit) };
+        submit.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+        None
+    }
+
     /// Has a call carried out, here.
     fn carry_out(&mut self, submit: Submit, ctx: &mut Context<Self>) {
         match overridden::route(self, &submit) {
@@ -308,7 +316,7 @@ impl Handler<Submit> for Store {
     type Result = ();
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
-        let Some(submit) = self.hold(submit) else { return };
+        let Some(submit) = Self::refuse_unread(submit).and_then(|submit| self.hold(submit)) else { return };
         match self.forward(submit, ctx) {
             Some(submit) => self.carry_out(submit, ctx),
             None => self.settle(ctx),

@@ -7,7 +7,7 @@ use super::interest::Interest;
 use super::ledger::{Body, Ledger, Recorded};
 use super::reader::Readers;
 use super::{failure, publish};
-use crate::adapter::{Adapter, AdapterError, Read};
+use crate::adapter::{Adapter, AdapterError, Deferred, Read};
 use crate::change::Snapshot;
 use crate::error::{CallError, Outcome};
 use crate::functions::ReplyTo;
@@ -16,7 +16,7 @@ use crate::json::Json;
 
 /// Calls that are committed together at most.
 const BATCH: usize = 1_024;
-/// Bytes of values that are committed together, where one is not larger.
+/// Bytes of values that are committed together, or of results that are sent together, where one is not larger.
 const BATCH_BYTES: usize = 8 << 20;
 /// How often a store that does not commit says so in the log.
 const COMPLAINT: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ pub(super) struct Own {
     ledger: Ledger,
     /// Results that wait for the commit, each with the code for its failure.
     batch: Vec<(ReplyTo, Outcome, &'static str)>,
+    /// Bytes of these results.
+    batch_bytes: usize,
     readers: Readers,
     /// When the log was last told that commits fail, and how many have failed since.
     failing: Option<(Instant, usize)>,
@@ -34,7 +36,7 @@ pub(super) struct Own {
 impl Own {
     pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize, max_streams: usize) -> Self {
         let ledger = Ledger::new(adapter, max_value_bytes, max_streams);
-        Self { ledger, batch: Vec::new(), readers: Readers::default(), failing: None }
+        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), failing: None }
     }
 
     /// Applies an operation. One that lists must find the ledger [up to date](Self::is_behind).
@@ -46,6 +48,7 @@ impl Own {
         }
         match self.ledger.list(&op) {
             Ok(Read::Deferred(read)) => {
+                let read = unless_unread(read, &reply);
                 self.readers.carry_out(read, move |output| reply.send(output.map_err(|error| failure(code, &error))));
             }
             Ok(Read::Done(output)) => self.answer(reply, Ok(output), code),
@@ -55,6 +58,7 @@ impl Own {
 
     /// Answers with the next commit; with `code` where that fails.
     pub(super) fn answer(&mut self, reply: ReplyTo, outcome: Outcome, code: &'static str) {
+        self.batch_bytes += outcome.as_ref().map_or(0, |output| output.size());
         self.batch.push((reply, outcome, code));
     }
 
@@ -70,7 +74,7 @@ impl Own {
 
     /// Whether no more should be committed together.
     pub(super) fn is_full(&self) -> bool {
-        self.batch.len() >= BATCH || self.ledger.pending_bytes() >= BATCH_BYTES
+        self.batch.len() >= BATCH || self.ledger.pending_bytes().max(self.batch_bytes) >= BATCH_BYTES
     }
 
     /// Whether a read of the group, or of everything, would miss what is not committed.
@@ -96,6 +100,7 @@ impl Own {
     /// Commits, answers all who waited for it, and hands out what has changed. Nothing has where the commit fails.
     pub(super) fn commit(&mut self) -> Vec<Recorded> {
         let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         let writes = !self.ledger.is_clean();
         match self.ledger.commit() {
             Ok(recorded) => {
@@ -135,4 +140,14 @@ impl Own {
         tracing::error!(%error, batch_len, batches, "the store does not commit; nothing of this batch is stored or published");
         self.failing = Some((Instant::now(), batches + 1));
     }
+}
+
+/// A read for somebody who may have too much to read when its turn comes.
+fn unless_unread<T: 'static>(read: Deferred<T>, reply: &ReplyTo) -> Deferred<T> {
+    let ReplyTo::Worker(caller) = reply else { return read };
+    let worker = caller.worker().clone();
+    Box::new(move || match worker.unread.refusal() {
+        Some(text) => Err(AdapterError::Overloaded(text)),
+        None => read(),
+    })
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::functions::Worker;
+use crate::functions::unread::Unread;
 use crate::group::local::Local;
 use crate::ids::SocketId;
 use crate::session::outbox::{OutboxRef, Shut};
@@ -72,6 +73,7 @@ impl Session {
                         connected_at: clock::wall(),
                         details: RwLock::default(),
                         in_flight: AtomicUsize::new(0),
+                        unread: Unread::new(limits.1),
                         session: ctx.address().recipient(),
                     });
                     WorkerSession::new(socket, local, me, store)

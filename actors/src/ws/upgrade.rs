@@ -77,6 +77,7 @@ async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(mut framed: Framed<T, Codec>,
     let response = Response::from(response);
     let body = to_bytes(body).await.unwrap_or_default();
     framed.feed(Message::Item((response, BodySize::Sized(body.len() as u64)))).await?;
-    framed.feed(Message::Chunk(Some(body))).await?;
+    // Closing does not flush what is encoded (actix-codec 0.5).
+    framed.send(Message::Chunk(Some(body))).await?;
     framed.close().await
 }

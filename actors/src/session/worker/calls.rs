@@ -148,6 +148,7 @@ impl WorkerSession {
         };
         let mut burst = Burst::with_capacity(answers.iter().map(size).sum::<usize>().min(BURST_BYTES));
         for Answer { invocation, mut outcome } in answers {
+            self.me.unread.queue(&outcome);
             if let Ok(output) = &outcome
                 && output.size() > MAX_RESULT_BYTES
             {
@@ -168,5 +169,6 @@ impl WorkerSession {
         if !burst.is_empty() {
             self.send(burst.take());
         }
+        self.me.unread.set_queued(self.socket.outbox.queued_bytes());
     }
 }
