@@ -40,11 +40,11 @@ pub struct Input<'a> {
 pub fn read(message: &[u8]) -> Option<Call<'_>> {
     let mut scan = Scan::new(str::from_utf8(message).ok()?);
     let mut call = Call::default();
-    let (mut kind, mut has_input, mut action) = (None, false, None);
+    let (mut kind, mut function_id, mut action, mut has_input) = (None, None, None, false);
     scan.object(|scan, key| match key {
         "type" => once(&mut kind, scan.plain_or_null()?),
         "invocation_id" => once(&mut call.invocation_id, scan.plain_or_null()?),
-        "function_id" if call.function_id.is_empty() => scan.plain_or_null()?.map(|id| call.function_id = id),
+        "function_id" => once(&mut function_id, scan.plain_or_null()?),
         "traceparent" => once(&mut call.traceparent, scan.plain_or_null()?),
         "baggage" => once(&mut call.baggage, scan.plain_or_null()?),
         "action" => once(&mut action, Some(scan.value(MAX_DEPTH)?)),
@@ -55,6 +55,7 @@ pub fn read(message: &[u8]) -> Option<Call<'_>> {
         _ => None,
     })?;
     scan.end()?;
+    call.function_id = function_id?;
     call.is_void = match action {
         None | Some("null") => false,
         Some(r#"{"type":"void"}"#) => true,
@@ -119,6 +120,7 @@ mod tests {
             "",
             "[]",
             r#"{"type":"ping"}"#,
+            r#"{"type":"invokefunction","data":{}}"#,
             r#"{"type":"invokefunction","function_id":"f","data":{}"#,
             r#"{"type":"invokefunction","function_id":"f","data":{}} x"#,
             r#"{"type":"invokefunction","function_id":"f","function_id":"g","data":{}}"#,
