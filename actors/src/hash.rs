@@ -13,6 +13,9 @@ pub(crate) type HashSet<K> = std::collections::HashSet<K, foldhash::fast::Random
 /// A map in the order in which its keys were first inserted.
 pub(crate) type LinkedHashMap<K, V> = hashlink::LinkedHashMap<K, V, foldhash::fast::RandomState>;
 
+/// A map in no order that is gone through as fast as a list.
+pub(crate) type IndexMap<K, V> = indexmap::IndexMap<K, V, foldhash::fast::RandomState>;
+
 /// A map of so many entries that forgets what was not used for the longest time.
 #[cfg(feature = "rocksdb")]
 pub(crate) type Lru<K, V> = hashlink::LruCache<K, V, foldhash::fast::RandomState>;

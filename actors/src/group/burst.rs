@@ -48,7 +48,7 @@ pub(super) struct Full(Vec<(SocketId, u64)>);
 
 impl Full {
     /// Pushes so many changes to a socket, unless an earlier one has found no room.
-    pub(super) fn push<S>(&mut self, (socket, sink): &(SocketId, S), count: u64, push: impl FnOnce(&S) -> bool) {
+    pub(super) fn push<S>(&mut self, (socket, sink): (&SocketId, &S), count: u64, push: impl FnOnce(&S) -> bool) {
         let before = if self.0.is_empty() { None } else { self.0.iter_mut().find(|(full, _)| full == socket) };
         match before {
             Some((_, dropped)) => *dropped += count,

@@ -7,13 +7,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::burst::{Burst, Full, group_frame};
 use crate::change::{Change, Snapshot};
+use crate::hash::{HashMap, IndexMap};
 use crate::ids::{Name, SocketId};
 use crate::wire::subscriber::Address;
 
@@ -92,13 +92,16 @@ pub struct Wanted {
     pub urgent: bool,
 }
 
+/// Sockets to go through for every change, and to find one of for every join: a list with places by key.
+type Listed<S> = IndexMap<SocketId, S>;
+
 /// The subscribers of one group on one arbiter.
 pub struct Roster<S> {
     members: HashMap<SocketId, Member<S>>,
     /// Sockets that get changes now: those with a subscription to the group, …
-    whole: Vec<(SocketId, S)>,
+    whole: Listed<S>,
     /// … and those with none but to items.
-    by_item: HashMap<Name, Vec<(SocketId, S)>>,
+    by_item: HashMap<Name, Listed<S>>,
     /// Changes since the first socket was held.
     kept: Vec<Arc<Change>>,
     kept_bytes: usize,
@@ -118,9 +121,9 @@ pub struct Roster<S> {
 impl<S> Default for Roster<S> {
     fn default() -> Self {
         Self {
-            members: HashMap::new(),
-            whole: Vec::new(),
-            by_item: HashMap::new(),
+            members: HashMap::default(),
+            whole: Listed::default(),
+            by_item: HashMap::default(),
             kept: Vec::new(),
             kept_bytes: 0,
             lagging: false,
@@ -336,7 +339,7 @@ impl<S: Sink> Roster<S> {
         let kept = std::mem::take(&mut self.kept);
         self.kept_bytes = 0;
         let mut group_sync: Option<Bytes> = None;
-        let mut item_syncs: HashMap<Name, Bytes> = HashMap::new();
+        let mut item_syncs: HashMap<Name, Bytes> = HashMap::default();
         let mut full = Vec::new();
         let sockets: Vec<_> =
             self.members.iter().filter(|(_, member)| member.is_held() && !member.lagging).map(|(socket, _)| *socket).collect();
@@ -396,30 +399,26 @@ impl<S: Sink> Roster<S> {
     fn list(&mut self, socket: SocketId) {
         let Some(member) = self.members.get(&socket).filter(|member| !member.is_held()) else { return };
         if member.subscriptions.iter().any(|subscription| subscription.scope == Scope::Group) {
-            self.whole.push((socket, member.sink.clone()));
+            self.whole.insert(socket, member.sink.clone());
             return;
         }
         for subscription in &member.subscriptions {
             if let Scope::Item(item) = &subscription.scope {
-                let sockets = self.by_item.entry(item.clone()).or_default();
-                if !sockets.iter().any(|(other, _)| *other == socket) {
-                    sockets.push((socket, member.sink.clone()));
-                }
+                self.by_item.entry(item.clone()).or_default().insert(socket, member.sink.clone());
             }
         }
     }
 
     fn unlist(&mut self, socket: SocketId) {
         let Some(member) = self.members.get(&socket) else { return };
-        if let Some(index) = self.whole.iter().position(|(other, _)| *other == socket) {
-            self.whole.swap_remove(index);
+        if self.whole.swap_remove(&socket).is_some() {
             return;
         }
         for subscription in &member.subscriptions {
             if let Scope::Item(item) = &subscription.scope
                 && let Some(sockets) = self.by_item.get_mut(item)
             {
-                sockets.retain(|(other, _)| *other != socket);
+                sockets.swap_remove(&socket);
                 if sockets.is_empty() {
                     self.by_item.remove(item);
                 }
