@@ -76,6 +76,8 @@ pub(crate) fn run(cases: &[Case], target: &Target, span: Span, rounds: usize) ->
 fn installed(cases: &[Case], target: &Target) -> Result<BTreeMap<Kind, String>> {
     let mut installed = BTreeMap::new();
     let mut kinds: Vec<Kind> = cases.iter().flat_map(|case| case.servers.clone()).collect();
+    // Behind Weir, where it is not beside it.
+    kinds.extend(cases.iter().filter(|case| case.store == Store::Redis).map(|_| Kind::Redis));
     kinds.sort_unstable();
     kinds.dedup();
     for kind in kinds {
