@@ -49,6 +49,8 @@ struct Subscriber {
     socket: SocketId,
     group: Addr<Group>,
     body: Body,
+    /// What has come and was not looked at.
+    unread: Vec<u8>,
     state: Option<BTreeMap<String, Value>>,
     last: u64,
     syncs: usize,
@@ -61,7 +63,7 @@ impl Subscriber {
         local.add(socket, outbox.clone());
         let group = local.enter(key);
         group.do_send(Subscribe { socket, subscription_id: "s".into(), scope: Scope::Group });
-        Self { socket, group, body: Body::new(outbox, None), state: None, last: 0, syncs: 0 }
+        Self { socket, group, body: Body::new(outbox, None), unread: Vec::new(), state: None, last: 0, syncs: 0 }
     }
 
     fn leave(self, local: &Rc<Local>, key: &GroupKey) {
@@ -73,13 +75,20 @@ impl Subscriber {
     /// Reads all that waits in the outbox.
     fn read(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self.body).poll_next(&mut cx) {
-            let header = match frame[1] {
-                126 => 4,
-                127 => 10,
-                _ => 2,
+        // Frames that came together are one piece, and one that is long may be several.
+        while let Poll::Ready(Some(Ok(piece))) = Pin::new(&mut self.body).poll_next(&mut cx) {
+            self.unread.extend_from_slice(&piece);
+        }
+        while self.unread.len() >= 10 {
+            let (header, length) = match self.unread[1] {
+                126 => (4, usize::from(u16::from_be_bytes([self.unread[2], self.unread[3]]))),
+                127 => (10, usize::try_from(u64::from_be_bytes(*self.unread[2..].first_chunk().unwrap())).unwrap()),
+                length => (2, usize::from(length)),
             };
-            let envelope: Value = serde_json::from_slice(&frame[header..]).unwrap();
+            assert!(self.unread.len() >= header + length, "a part of a frame");
+            let frame = self.unread.drain(..header + length);
+            let envelope: Value = serde_json::from_slice(&frame.as_slice()[header..]).unwrap();
+            drop(frame);
             let (stamp, event) = (envelope["timestamp"].as_u64().unwrap(), &envelope["event"]);
             let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
             match (event["type"].as_str().unwrap(), &mut self.state) {
