@@ -60,6 +60,10 @@ impl GroupKey {
     #[must_use]
     pub fn new(stream: &str, group: &str) -> Self {
         let split = stream.len();
+        if stream.is_empty() && group.is_empty() {
+            // Of this, `init_with` (arcstr 1.2) makes a panic where debug assertions are on.
+            return Self { text: ArcStr::new(), split };
+        }
         let written = ArcStr::init_with(split + group.len(), |text| {
             text[..split].copy_from_slice(stream.as_bytes());
             text[split..].copy_from_slice(group.as_bytes());
