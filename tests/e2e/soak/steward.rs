@@ -62,7 +62,7 @@ impl Steward {
         serve_watcher(&worker, "soak::watched", shared);
         worker.trigger("joined", "stream:join", "soak::joined", json!({}));
         worker.trigger("left", "stream:leave", "soak::left", json!({}));
-        worker.trigger("watched", "stream", "soak::watched", json!({"stream_name": WATCHED}));
+        worker.trigger("soak::watched", "stream", "soak::watched", json!({"stream_name": WATCHED}));
         worker.settle().await;
         Self { accounts, _worker: worker }
     }

@@ -77,7 +77,7 @@ async fn connect(server: &Server, shared: &Arc<Shared>, me: usize) -> Worker {
     let watched = format!("soak::watched{me}");
     serve_watcher(&worker, &watched, shared);
     let (stream, group) = group(me * 5);
-    worker.trigger("watched", "stream", &watched, json!({"stream_name": stream, "group_id": group}));
+    worker.trigger(&watched, "stream", &watched, json!({"stream_name": stream, "group_id": group}));
     worker.settle().await;
     worker
 }
