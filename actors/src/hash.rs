@@ -1,8 +1,8 @@
 //! Maps whose keys are names, for the paths that every call and every change takes.
 //!
-//! By foldhash with a seed drawn anew by each process, a fifth of the cost of std's `SipHash` for names of some ten bytes. It is no
+//! By foldhash with a seed drawn anew by each process, which costs less than std's `SipHash` for names of some ten bytes. It is no
 //! cryptography: whoever could watch hashes or time look-ups closely might find names that collide. Names come from workers, which may do
-//! worse; what a client chooses by itself (an address, a header) is not kept in these.
+//! worse, and from what clients join, `max_subscriptions` of them each; addresses and headers are not kept in these.
 
 /// A map in no order.
 pub(crate) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;

@@ -1,7 +1,7 @@
 //! The connection below a session, taken over from the HTTP server after the handshake.
 //!
-//! A response body would be polled by actix-http's dispatcher: a task per delivery, a copy of each frame, and 17 KiB of buffers for as long as the
-//! connection lasts. Here a group writes a frame straight into the socket of a subscriber for which nothing waits; only what the kernel does
+//! A response body would be polled by actix-http's dispatcher: a task per delivery, a copy of each frame, and two buffers of 8 KiB (3.20) for as
+//! long as the connection lasts. Here a group writes a frame straight into the socket of a subscriber for which nothing waits; only what the kernel does
 //! not take is queued in its outbox, and [`Pump`] writes that when there is room again.
 
 use std::cell::{Cell, RefCell};
