@@ -48,6 +48,8 @@ pub const DESERIALIZATION_ERROR: &str = "deserialization_error";
 pub const INVOCATION_STOPPED: &str = "invocation_stopped";
 /// The worker that was called did not answer in time.
 pub const INVOCATION_TIMEOUT: &str = "invocation_timeout";
+/// A function of the program that Weir is embedded in failed.
+pub const INVOCATION_FAILED: &str = "invocation_failed";
 /// The worker that was called does not read its socket.
 pub const CHANNEL_SEND_FAILED: &str = "channel_send_failed";
 /// There is no queue here.
@@ -72,6 +74,7 @@ pub const REPLY_CODES: &[(&str, &str)] = &[
     (DESERIALIZATION_ERROR, "the input of a built-in function has a missing key, a wrong type, or passes a limit on names or values"),
     (INVOCATION_STOPPED, "the worker that was called disconnected before it answered"),
     (INVOCATION_TIMEOUT, "the worker that was called did not answer within `invocation_timeout_ms`"),
+    (INVOCATION_FAILED, "a function of the program that Weir is embedded in returned an error, or panicked"),
     (CHANNEL_SEND_FAILED, "the worker that was called does not read its socket"),
     (OVERLOADED, "`max_invocations` calls are under way at one worker, or the store is behind"),
     (PAYLOAD_TOO_LARGE, "the result is larger than 64 MiB, which no worker can receive"),

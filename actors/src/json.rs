@@ -1,5 +1,6 @@
 //! Values as raw JSON: checked once, then carried as text and never rebuilt as a tree.
 
+mod keys;
 pub(crate) mod scan;
 
 use std::borrow::Cow;
@@ -46,7 +47,15 @@ impl Json {
 
     /// Serialises `value`; `None` where its type cannot be JSON (a map with keys that are no strings).
     pub fn of<T: serde::Serialize + ?Sized>(value: &T) -> Option<Self> {
-        serde_json::to_string(value).ok().map(|text| Self(text.into()))
+        Self::write(value).ok()
+    }
+
+    /// Serialises `value`.
+    ///
+    /// # Errors
+    /// Where its type cannot be JSON: a map with keys that are no strings, or one that says so itself.
+    pub fn write<T: serde::Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(|text| Self(text.into()))
     }
 
     /// Copies text that the caller has just assembled from checked parts.
@@ -95,10 +104,34 @@ impl Json {
     /// Parses the value as a `T`.
     ///
     /// # Errors
-    /// Where the value does not have the shape of `T`.
+    /// Where the value does not have the shape of `T`, or a key that `serde_json` keeps for itself, see [`to_value`](Self::to_value).
     pub fn parse<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.0)
+        parse(&self.0)
     }
+}
+
+/// A value is itself wherever it is part of another.
+impl serde::Serialize for Json {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Valid by construction; checked once more because there is no other way to a `&RawValue`.
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// Any value, as it is.
+impl<'de> serde::Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Self::copy(&raw))
+    }
+}
+
+/// Parses text that a peer wrote as a `T`, which may be or hold a [`Value`].
+///
+/// # Errors
+/// Where it does not have the shape of `T`, or a key that `serde_json` keeps for itself.
+pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, serde_json::Error> {
+    keys::check(text)?;
+    serde_json::from_str(text)
 }
 
 /// Parses a JSON object as a `T`; a struct by itself would also read an array by position.

@@ -33,6 +33,7 @@ pub mod origin;
 pub mod session;
 pub mod settings;
 pub mod store;
+pub mod streams;
 pub mod system;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -88,6 +88,18 @@ impl System {
         &self.registry
     }
 
+    /// The name of an actor that has died, if one has.
+    #[must_use]
+    pub fn has_failed(&self) -> Option<&'static str> {
+        *self.failure.borrow()
+    }
+
+    /// What tells of an actor that dies.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        self.failure.clone()
+    }
+
     /// Resolves with the name of an actor that has died; the system is then of no use any more.
     pub async fn failed(&self) -> &'static str {
         let mut failure = self.failure.clone();

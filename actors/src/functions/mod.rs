@@ -281,7 +281,7 @@ impl Registry {
         }
     }
 
-    fn send(&self, function_id: &str, data: Json, timeout: Duration) -> Result<oneshot::Receiver<Outcome>, CallError> {
+    pub(crate) fn send(&self, function_id: &str, data: Json, timeout: Duration) -> Result<oneshot::Receiver<Outcome>, CallError> {
         let (sender, receiver) = oneshot::channel();
         let reply = ReplyTo::Once(sender);
         if function_id.starts_with("engine::") {

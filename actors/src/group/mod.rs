@@ -79,6 +79,12 @@ pub struct Drained(pub SocketId);
 #[rtype(result = "()")]
 pub struct Close;
 
+/// Names somebody who watches a group; never the same twice in one process.
+pub(crate) fn next_link() -> LinkId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// See the [module](self).
 pub struct Group {
     key: GroupKey,
@@ -94,9 +100,8 @@ impl Group {
     /// The group `key` on the arbiter of `local`.
     #[must_use]
     pub fn new(key: GroupKey, local: Rc<Local>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         let address = Address::new(&key);
-        Self { key, address, link: NEXT.fetch_add(1, Ordering::Relaxed), local, roster: Roster::default(), pending: Vec::new() }
+        Self { key, address, link: next_link(), local, roster: Roster::default(), pending: Vec::new() }
     }
 
     fn ask(&mut self) {

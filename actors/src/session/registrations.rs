@@ -38,10 +38,6 @@ impl Registrations {
     /// What to tell the log: the protocol has no answer to a function that is not registered.
     pub fn function(&mut self, worker: &Arc<Worker>, message: &Envelope<'_>) -> Result<(), String> {
         let id = message.id.as_deref().filter(|id| !id.is_empty()).ok_or("missing field `id`")?;
-        if is_reserved(id) {
-            return Err(format!("function '{id}' is built in and cannot be replaced"));
-        }
-        self.room(&self.functions, id)?;
         let info = FunctionInfo {
             description: message.description.as_deref().map(Into::into),
             request_format: message.request_format.map(Json::copy),
@@ -49,6 +45,18 @@ impl Registrations {
             metadata: message.metadata.map(Json::copy),
             http: message.invocation.is_some(),
         };
+        self.serve(worker, id, info)
+    }
+
+    /// Makes the worker serve a function.
+    ///
+    /// # Errors
+    /// What is wrong with its id, or that there are too many.
+    pub fn serve(&mut self, worker: &Arc<Worker>, id: &str, info: FunctionInfo) -> Result<(), String> {
+        if is_reserved(id) {
+            return Err(format!("function '{id}' is built in and cannot be replaced"));
+        }
+        self.room(&self.functions, id)?;
         self.registry.register_function(id, worker, info);
         self.functions.insert(id.into());
         self.functions_changed();
@@ -104,7 +112,6 @@ impl Registrations {
         let id = needed(message.id.as_deref(), "id")?;
         let trigger_type = needed(message.trigger_type.as_deref(), "trigger_type")?;
         let function_id = needed(message.function_id.as_deref(), "function_id")?;
-        self.room(&self.triggers, &id).map_err(refuse)?;
         // Python leaves the key out where the user gave no configuration.
         let config = message.config.map_or(Json::assembled("{}"), Json::copy);
         let kind = Kind::parse(&trigger_type, &config)?;
@@ -116,8 +123,18 @@ impl Registrations {
             metadata: message.metadata.map(Json::copy),
             kind,
             owner: self.owner,
+            one_at_a_time: false,
         };
-        self.triggers.insert(id.into());
+        self.bind(binding)
+    }
+
+    /// Registers a trigger, in place of the one with its id. Returns what the store must be told, in order.
+    ///
+    /// # Errors
+    /// Where there are too many.
+    pub fn bind(&mut self, binding: Binding) -> Result<Vec<Triggered>, CallError> {
+        self.room(&self.triggers, &binding.id).map_err(|text| CallError::new(REGISTRATION_REFUSED, text))?;
+        self.triggers.insert(binding.id.clone());
         let mut triggers = self.registry.triggers.write();
         let replaced = triggers.get(&binding.id).cloned();
         if replaced.as_deref() == Some(&binding) {

@@ -241,12 +241,20 @@ pub fn plain(call: &wire::call::Call<'_>, settings: &Settings) -> Option<(&'stat
     Some((function, op))
 }
 
+/// Whether a value may be stored.
+///
+/// # Errors
+/// The limit that it passes.
+pub(crate) fn fits(value: &Json, settings: &Settings) -> Result<(), String> {
+    Limits::of(settings).check(value.as_bytes())
+}
+
 fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, String> {
     if function == "stream::list_all" {
         return Ok(Op::ListAll);
     }
     let input: Input<'_> = object(data).map_err(|error| error.to_string())?;
-    let limits = Limits { name: settings.stream.max_name_bytes, value: settings.stream.max_value_bytes };
+    let limits = Limits::of(settings);
     let stream = limits.name("stream_name", input.stream_name)?;
     if function == "stream::list_groups" {
         return Ok(Op::ListGroups { stream: Name::from(&*stream) });
@@ -282,6 +290,10 @@ struct Limits {
 }
 
 impl Limits {
+    fn of(settings: &Settings) -> Self {
+        Self { name: settings.stream.max_name_bytes, value: settings.stream.max_value_bytes }
+    }
+
     fn name<'a>(self, key: &str, text: Option<Cow<'a, str>>) -> Result<Cow<'a, str>, String> {
         let text = text.ok_or_else(|| format!("missing field `{key}`"))?;
         if text.len() > self.name {
@@ -292,13 +304,18 @@ impl Limits {
 
     fn value(self, raw: Option<&RawValue>) -> Result<Json, String> {
         let raw = raw.ok_or("missing field `data`")?;
-        if raw.get().len() > self.value {
-            return Err(format!("`data` has {} bytes; the limit is {} (`max_value_bytes`)", raw.get().len(), self.value));
+        self.check(raw.get().as_bytes())?;
+        Ok(Json::copy(raw))
+    }
+
+    fn check(self, data: &[u8]) -> Result<(), String> {
+        if data.len() > self.value {
+            return Err(format!("`data` has {} bytes; the limit is {} (`max_value_bytes`)", data.len(), self.value));
         }
-        if is_too_deep(raw.get().as_bytes()) {
+        if is_too_deep(data) {
             return Err(format!("`data` is nested deeper than {MAX_DEPTH} levels"));
         }
-        Ok(Json::copy(raw))
+        Ok(())
     }
 }
 

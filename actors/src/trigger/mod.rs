@@ -138,11 +138,10 @@ impl Triggers {
     }
 
     fn offer(&mut self, binding: &Arc<Binding>, condition: Option<&str>, payload: Json, ctx: &mut Context<Self>) {
-        let new = || Trigger {
-            binding: binding.clone(),
-            condition: condition.map(Into::into),
-            queue: Queue::new(condition.is_some(), !matches!(binding.kind, Kind::Leave(_))),
-            retry_due: false,
+        let new = || {
+            let queue = Queue::new(condition.is_some(), !matches!(binding.kind, Kind::Leave(_)));
+            let queue = if binding.one_at_a_time { queue.one_at_a_time() } else { queue };
+            Trigger { binding: binding.clone(), condition: condition.map(Into::into), queue, retry_due: false }
         };
         let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
         if !Arc::ptr_eq(&trigger.binding, binding) {

@@ -37,6 +37,8 @@ struct Event {
 pub struct Queue {
     conditional: bool,
     bounded: bool,
+    /// Calls of the handler that may be under way.
+    window: usize,
     events: VecDeque<Event>,
     bytes: usize,
     next: Ticket,
@@ -59,7 +61,13 @@ impl Queue {
     /// An empty queue of a trigger with or without a condition; not bounded where its events are bounded by what they come from.
     #[must_use]
     pub fn new(conditional: bool, bounded: bool) -> Self {
-        Self { conditional, bounded, events: VecDeque::new(), bytes: 0, next: 0, in_flight: 0, asked: 0, dropped: 0 }
+        Self { conditional, bounded, window: WINDOW, events: VecDeque::new(), bytes: 0, next: 0, in_flight: 0, asked: 0, dropped: 0 }
+    }
+
+    /// The same, with one call of the handler under way at a time.
+    #[must_use]
+    pub fn one_at_a_time(self) -> Self {
+        Self { window: 1, ..self }
     }
 
     /// Adds an event; false where too many wait, and it was dropped.
@@ -82,7 +90,7 @@ impl Queue {
         while self.events.front().is_some_and(|event| event.condition == Condition::Failed) {
             self.pop();
         }
-        if self.in_flight < WINDOW && self.events.front().is_some_and(|event| event.condition == Condition::Passed) {
+        if self.in_flight < self.window && self.events.front().is_some_and(|event| event.condition == Condition::Passed) {
             self.in_flight += 1;
             return self.pop().map(Step::Call);
         }
@@ -141,6 +149,16 @@ mod tests {
         assert_eq!(queue.step(), None);
         queue.done();
         assert_eq!(queue.step(), Some(Step::Call(payload(WINDOW as u64))));
+    }
+
+    #[test]
+    fn one_at_a_time_waits_for_the_end_of_the_call_before() {
+        let mut queue = Queue::new(false, true).one_at_a_time();
+        queue.push(payload(1));
+        queue.push(payload(2));
+        assert_eq!((queue.step(), queue.step()), (Some(Step::Call(payload(1))), None));
+        queue.done();
+        assert_eq!(queue.step(), Some(Step::Call(payload(2))));
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl Reason {
         WORDS[self as usize].1
     }
 
+    /// The reason of that word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        WORDS.iter().find(|(_, known)| *known == word).map(|(reason, _)| *reason)
+    }
+
     /// The reason of that place in the enum.
     pub(super) fn at(place: u8) -> Option<Self> {
         WORDS.get(usize::from(place)).map(|(reason, _)| *reason)

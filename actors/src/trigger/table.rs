@@ -26,6 +26,8 @@ pub struct Binding {
     pub kind: Kind,
     /// The worker that registered it.
     pub owner: SocketId,
+    /// Whether the next call waits for the end of the one before.
+    pub one_at_a_time: bool,
 }
 
 /// A trigger type that a worker provides.
@@ -185,7 +187,16 @@ mod tests {
     fn binding(id: &str, trigger_type: &str, owner: SocketId) -> Binding {
         let config = Json::assembled(r#"{"stream_name":"s"}"#);
         let kind = Kind::parse(trigger_type, &config).unwrap();
-        Binding { id: id.into(), trigger_type: trigger_type.into(), function_id: "f".into(), config, metadata: None, kind, owner }
+        Binding {
+            id: id.into(),
+            trigger_type: trigger_type.into(),
+            function_id: "f".into(),
+            config,
+            metadata: None,
+            kind,
+            owner,
+            one_at_a_time: false,
+        }
     }
 
     fn provider(owner: SocketId) -> Provider<&'static str> {

@@ -1,6 +1,6 @@
 //! The two WebSocket ports: handshake, addresses, and the way from a request to a session.
 //!
-//! Each port is there twice: as routes of an actix-web application, where a response body carries what is sent, and as a service for upgrades of an
+//! Each port is there twice: as routes of a host's actix-web application, where a response body carries what is sent, and as a service for upgrades of an
 //! actix-http server, which gives the connection away after the handshake; the latter costs less, see [`transport`](crate::session::transport).
 //!
 //! The only module that uses actix-web, actix-http and actix-web-actors; of the last, the handshake. Its codec checks a frame's size after it has
@@ -8,6 +8,7 @@
 
 mod accept;
 mod request;
+mod routes;
 mod stream_port;
 mod upgrade;
 mod worker_port;
@@ -20,24 +21,22 @@ use actix_http::h1::Codec;
 use actix_http::{Request, RequestHead};
 use actix_service::ServiceFactory;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
-use futures_util::{StreamExt, future};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use routes::nodelay;
 pub use stream_port::StreamPort;
 pub use worker_port::WorkerPort;
 
-use crate::session::Chunk;
-use crate::session::body::Body;
 use crate::session::transport::Transport;
 use accept::Accepted;
 
 /// What is asked of whoever wants to connect.
 pub trait Port: Clone + 'static {
-    /// Lets a request in, or answers it.
+    /// Lets a request for `path` in, or answers it.
     #[doc(hidden)]
-    fn admit(&self, request: &RequestHead) -> impl Future<Output = Result<Accepted, HttpResponse>>;
+    fn admit(&self, request: &RequestHead, path: &str) -> impl Future<Output = Result<Accepted, HttpResponse>>;
 
-    /// Serves the port as routes of an application.
+    /// Serves the port as a whole application.
     fn configure(&self, config: &mut web::ServiceConfig);
 
     /// The service for upgrades of an actix-http server: `transport` makes its connections ours. It takes all WebSockets; other requests go to what
@@ -56,22 +55,6 @@ fn route<P: Port>(port: &P) -> Route {
     let port = port.clone();
     web::to(move |request: HttpRequest, payload: web::Payload| {
         let port = port.clone();
-        async move {
-            let accepted = match port.admit(request.head()).await {
-                Ok(accepted) => accepted,
-                Err(refusal) => return refusal,
-            };
-            let protocol = request::protocol(request.head()).unwrap_or_default();
-            let mut response = match actix_web_actors::ws::handshake_with_protocols(&request, &[protocol]) {
-                Ok(response) => response,
-                Err(error) => return accept::refusal(error),
-            };
-            if let Some(header) = accepted.header {
-                response.insert_header(header);
-            }
-            let incoming = payload.scan((), |(), chunk| future::ready(chunk.ok().map(Chunk)));
-            let outbox = accepted.session.start(accepted.limits, incoming, None);
-            response.streaming(Body::new(outbox, Some(accepted.permit)))
-        }
+        async move { routes::answer(&port, &request, request.head().uri.path(), payload).await }
     })
 }

@@ -45,9 +45,9 @@ impl Port for StreamPort {
         config.default_service(super::route(self));
     }
 
-    async fn admit(&self, request: &RequestHead) -> Result<Accepted, HttpResponse> {
+    async fn admit(&self, request: &RequestHead, path: &str) -> Result<Accepted, HttpResponse> {
         // The path as the client wrote it: names are decoded one by one, so that an encoded slash stays part of its name.
-        let Some(subscribe) = address(request.uri.path()) else {
+        let Some(subscribe) = address(path) else {
             let text = "not found; connect a WebSocket to /stream/{stream}/{group}/, or to / and send `join`\n";
             return Err(HttpResponse::NotFound().body(text));
         };

@@ -49,7 +49,7 @@ async fn take_over<P: Port, T: AsyncRead + AsyncWrite + Unpin + 'static>(
     mut framed: Framed<T, Codec>,
     transport: fn(T) -> Transport,
 ) -> io::Result<Option<Pump>> {
-    let accepted = match port.admit(request.head()).await {
+    let accepted = match port.admit(request.head(), request.head().uri.path()).await {
         Ok(accepted) => accepted,
         Err(refusal) => return refuse(framed, refusal).await.map(|()| None),
     };

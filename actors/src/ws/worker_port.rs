@@ -35,7 +35,7 @@ impl Port for WorkerPort {
         config.default_service(super::route(self));
     }
 
-    async fn admit(&self, request: &RequestHead) -> Result<Accepted, HttpResponse> {
+    async fn admit(&self, request: &RequestHead, path: &str) -> Result<Accepted, HttpResponse> {
         let settings = &self.local.registry.settings.worker;
         if let Some(token) = &self.local.registry.guards.read().token
             && !shows(request, token)
@@ -49,7 +49,6 @@ impl Port for WorkerPort {
                 "unauthorized; show the `token` of the worker port: append ?token=TOKEN to the URL, or send Authorization: Bearer TOKEN\n",
             ));
         }
-        let path = request.uri.path();
         if path.starts_with("/stream/") || path.contains("/ws/channels/") {
             return Err(HttpResponse::NotFound().body("not found; this is the worker port\n"));
         }

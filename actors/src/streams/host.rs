@@ -1,0 +1,109 @@
+//! The host program as a worker: it serves the functions that it has registered.
+//!
+//! - *Owns* nothing but the way to the [`Functions`] of the host.
+//! - *Receives* [`ToWorker`], as the session of a worker does.
+//! - *Sends* results to whoever called.
+//! - *Bounded by* `max_invocations` under way, like any worker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Actor, Context};
+use parking_lot::RwLock;
+use tokio::runtime::Handle;
+
+use super::handler;
+use crate::error::{CallError, INVOCATION_FAILED};
+use crate::functions::{self, Invoke, ToWorker, Worker};
+use crate::hash::HashMap;
+
+/// What the host has registered, by function id.
+#[derive(Default)]
+pub(super) struct Functions(RwLock<HashMap<Box<str>, Function>>);
+
+#[derive(Clone)]
+struct Function {
+    handler: handler::Handler,
+    /// Where it runs: the runtime that it was registered on, or else the thread of the host actor.
+    runtime: Option<Handle>,
+}
+
+impl Functions {
+    /// Serves `id` by `handler`, on the runtime of whoever calls this, if there is one.
+    pub(super) fn insert(&self, id: &str, handler: handler::Handler) {
+        let runtime = Handle::try_current().ok();
+        self.0.write().insert(id.into(), Function { handler, runtime });
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        self.0.write().remove(id);
+    }
+
+    /// Forgets all of them, and what they hold.
+    pub(super) fn clear(&self) {
+        let functions = std::mem::take(&mut *self.0.write());
+        // What a function holds may call us when it is dropped, so not under the lock.
+        drop(functions);
+    }
+}
+
+/// See the [module](self).
+pub(super) struct Host {
+    functions: Arc<Functions>,
+    /// Known once the actor has an address.
+    me: Arc<std::sync::OnceLock<Arc<Worker>>>,
+}
+
+impl Host {
+    pub(super) fn new(functions: Arc<Functions>, me: Arc<std::sync::OnceLock<Arc<Worker>>>) -> Self {
+        Self { functions, me }
+    }
+}
+
+/// A call that counts as under way.
+struct UnderWay(Option<Arc<Worker>>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(worker) = &self.0 {
+            worker.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Actor for Host {
+    type Context = Context<Self>;
+}
+
+impl actix::Handler<ToWorker> for Host {
+    type Result = ();
+
+    fn handle(&mut self, message: ToWorker, _: &mut Self::Context) {
+        // It makes no calls by way of its session, provides no trigger types, and is taken over by nobody.
+        let ToWorker::Invoke(Invoke { function_id, data, reply, timeout, trace: _ }) = message else { return };
+        let under_way = UnderWay(self.me.get().cloned());
+        let Some(Function { handler, runtime }) = self.functions.0.read().get(&function_id).cloned() else {
+            // Taken back while the call was on its way here.
+            drop(under_way);
+            return reply.send(Err(CallError::function_not_found(&function_id)));
+        };
+        actix::spawn(async move {
+            // A task of its own, so that what it does to its thread, a panic included, is not done to ours.
+            let mut running = runtime.unwrap_or_else(Handle::current).spawn(async move { handler(data).await });
+            let outcome = match tokio::time::timeout(timeout, &mut running).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(broken)) if broken.is_panic() => {
+                    tracing::error!(function = %function_id, "a function of the host program has panicked");
+                    Err(CallError::new(INVOCATION_FAILED, format!("'{function_id}' has panicked; the log of the host program says where")))
+                }
+                Ok(Err(_cancelled)) => Err(functions::stopped(&function_id)),
+                Err(_elapsed) => {
+                    running.abort();
+                    Err(functions::timed_out(&function_id, timeout))
+                }
+            };
+            drop(under_way);
+            reply.send(outcome);
+        });
+    }
+}

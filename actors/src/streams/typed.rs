@@ -1,0 +1,149 @@
+//! Streams and groups whose items have one type.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::event::decode;
+use super::update::{Ops, Updated};
+use super::{Error, Streams, Subscription};
+use crate::ids::{GroupKey, ItemKey};
+
+/// A stream whose items are `T`s. See [`Streams`] for what its methods do.
+#[derive(Debug)]
+pub struct Stream<T> {
+    streams: Streams,
+    name: Box<str>,
+    items: PhantomData<fn(T) -> T>,
+}
+
+/// A group whose items are `T`s. See [`Streams`] for what its methods do.
+///
+/// ```
+/// # use weir_actors::streams::Streams;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+/// struct Person {
+///     id: String,
+///     online: bool,
+/// }
+///
+/// let streams = Streams::builder().start().await?;
+/// let room = streams.group::<Person>("presence", "room-1");
+/// room.set("alice", &Person { id: "alice".into(), online: true }).await?;
+/// assert!(room.get("alice").await?.is_some_and(|alice| alice.online));
+/// # streams.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Group<T> {
+    streams: Streams,
+    key: GroupKey,
+    items: PhantomData<fn(T) -> T>,
+}
+
+impl<T> Clone for Stream<T> {
+    fn clone(&self) -> Self {
+        Self { streams: self.streams.clone(), name: self.name.clone(), items: PhantomData }
+    }
+}
+
+impl<T> Clone for Group<T> {
+    fn clone(&self) -> Self {
+        Self { streams: self.streams.clone(), key: self.key.clone(), items: PhantomData }
+    }
+}
+
+impl<T> Stream<T> {
+    pub(super) fn new(streams: Streams, name: &str) -> Self {
+        Self { streams, name: name.into(), items: PhantomData }
+    }
+
+    /// A group of this stream.
+    #[must_use]
+    pub fn group(&self, group: &str) -> Group<T> {
+        Group::new(self.streams.clone(), GroupKey::new(&self.name, group))
+    }
+
+    /// The groups that hold an item, sorted.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn groups(&self) -> Result<Vec<String>, Error> {
+        self.streams.list_groups(&self.name).await
+    }
+}
+
+impl<T> Group<T> {
+    pub(super) fn new(streams: Streams, key: GroupKey) -> Self {
+        Self { streams, key, items: PhantomData }
+    }
+
+    fn item(&self, item: &str) -> ItemKey {
+        ItemKey { group: self.key.clone(), item: item.into() }
+    }
+
+    /// Sends an event to everybody who watches the group.
+    ///
+    /// # Errors
+    /// As [`Streams::send`].
+    pub fn send<'a>(&'a self, name: &'a str, data: &'a impl Serialize) -> impl Future<Output = Result<(), Error>> + 'a {
+        self.streams.send_event(self.key.clone(), None, name, data)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Group<T> {
+    /// Stores an item. Returns what it was before.
+    ///
+    /// # Errors
+    /// As [`Streams::set`]. Where what was there before is not a `T`, the new value is stored all the same.
+    pub async fn set(&self, item: &str, value: &T) -> Result<Option<T>, Error> {
+        let old = self.streams.set_item(self.item(item), value).await?;
+        old.map(|old| decode(item, &old)).transpose()
+    }
+}
+
+impl<T: DeserializeOwned> Group<T> {
+    /// The value of an item.
+    ///
+    /// # Errors
+    /// As [`Streams::get`].
+    pub async fn get(&self, item: &str) -> Result<Option<T>, Error> {
+        self.streams.get_item(self.item(item)).await
+    }
+
+    /// Removes an item. Returns what it was.
+    ///
+    /// # Errors
+    /// As [`Streams::delete`]. Where what was there is not a `T`, it is removed all the same.
+    pub async fn delete(&self, item: &str) -> Result<Option<T>, Error> {
+        let old = self.streams.delete_item(self.item(item)).await?;
+        old.map(|old| decode(item, &old)).transpose()
+    }
+
+    /// Changes an item by operations.
+    ///
+    /// # Errors
+    /// As [`Streams::update`].
+    pub async fn update(&self, item: &str, ops: Ops) -> Result<Updated<T>, Error> {
+        self.streams.update_item(&self.item(item), ops).await
+    }
+
+    /// The items, in the order in which they came.
+    ///
+    /// # Errors
+    /// As [`Streams::list`].
+    pub async fn list(&self) -> Result<Vec<T>, Error> {
+        self.streams.list_items(self.key.clone()).await
+    }
+
+    /// Follows the group: its state, then every change.
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription<T> {
+        self.streams.follow(self.key.clone())
+    }
+}

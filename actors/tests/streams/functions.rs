@@ -1,0 +1,86 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use weir_actors::settings::Settings;
+use weir_actors::streams::{HandlerError, Streams};
+
+use crate::{Person, person, soon, start};
+
+#[tokio::test]
+async fn function_is_called_with_its_types_and_ends_when_it_is_ended() {
+    let streams = start(Settings::default()).await;
+    let add = streams.register_function("math::add", async |(left, right): (i64, i64)| Ok(left + right)).unwrap();
+    assert_eq!(soon(streams.invoke::<_, i64>("math::add", &(2, 3))).await.unwrap(), 5);
+    let error = soon(streams.invoke::<_, i64>("math::add", "x")).await.unwrap_err();
+    assert_eq!(error.code(), Some("deserialization_error"));
+    let error = soon(streams.invoke::<_, String>("math::add", &(2, 3))).await.unwrap_err();
+    assert!(error.to_string().starts_with("the result does not have the shape"), "{error}");
+    let listed: Value = streams.invoke("engine::workers::list", &json!({})).await.unwrap();
+    assert_eq!((&listed["workers"][0]["name"], &listed["workers"][0]["functions"]), (&json!("host"), &json!(["math::add"])));
+    add.end();
+    assert_eq!(soon(streams.invoke::<_, i64>("math::add", &(2, 3))).await.unwrap_err().code(), Some("function_not_found"));
+    soon(streams.shutdown()).await;
+}
+
+#[tokio::test]
+async fn names_of_weirs_own_are_refused() {
+    let streams = start(Settings::default()).await;
+    for id in ["stream::set", "engine::log::info", "stream::disconnect"] {
+        let error = streams.register_function(id, async |(): ()| Ok(())).unwrap_err();
+        assert_eq!(error.code(), Some("registration_refused"), "{error}");
+    }
+    soon(streams.shutdown()).await;
+}
+
+#[tokio::test]
+async fn panic_and_time_are_answers_and_leave_nothing_under_way() {
+    let mut settings = Settings::default();
+    settings.worker.invocation_timeout = Duration::from_millis(300);
+    settings.worker.max_invocations = 1;
+    let streams = start(settings).await;
+    streams.register_function("panics", async |(): ()| -> Result<(), HandlerError> { panic!("as it is meant to") }).unwrap();
+    streams.register_function("hangs", async |(): ()| -> Result<(), HandlerError> { std::future::pending().await }).unwrap();
+    streams.register_function("fails", async |(): ()| Err::<(), _>(HandlerError::new("teapot", "short and stout"))).unwrap();
+    for (function, code) in [("panics", "invocation_failed"), ("hangs", "invocation_timeout"), ("fails", "teapot")].repeat(3) {
+        assert_eq!(soon(streams.invoke::<_, ()>(function, &())).await.unwrap_err().code(), Some(code));
+    }
+    let (one, two) = tokio::join!(streams.invoke::<_, ()>("hangs", &()), streams.invoke::<_, ()>("hangs", &()));
+    let codes = [one.unwrap_err(), two.unwrap_err()].map(|error| error.code().map(str::to_owned));
+    assert_eq!(codes, [Some("invocation_timeout".to_owned()), Some("overloaded".to_owned())]);
+    soon(streams.shutdown()).await;
+}
+
+#[tokio::test]
+async fn stream_is_served_in_place_of_the_store() {
+    let streams = start(Settings::default()).await;
+    let sets = Arc::<AtomicUsize>::default();
+    let counted = sets.clone();
+    let set = move |_input: Value| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Ok(json!({"old_value": null, "new_value": {"id": "alice", "seen": 9}})) }
+    };
+    streams.register_function("stream::set(people)", set).unwrap();
+    streams.register_function("stream::get(people)", async |_input: Value| Ok(None::<Person>)).unwrap();
+    let people = streams.group::<Person>("people", "all");
+    assert_eq!(soon(people.set("alice", &person("alice", 1))).await.unwrap(), None);
+    assert_eq!(soon(people.get("alice")).await.unwrap(), None);
+    assert_eq!(sets.load(Ordering::Relaxed), 1);
+    assert_eq!(soon(streams.set("others", "all", "alice", &person("alice", 1))).await.unwrap(), None);
+    assert_eq!(sets.load(Ordering::Relaxed), 1);
+    soon(streams.shutdown()).await;
+}
+
+#[test]
+fn handles_work_without_a_runtime_of_their_own() {
+    // futures-executor has neither timers nor tasks: whatever waits, waits in the threads of the system.
+    let streams = futures_executor::block_on(Streams::builder().start()).unwrap();
+    streams.register_function("twice", async |n: u32| Ok(n * 2)).unwrap();
+    let twice = futures_executor::block_on(async {
+        streams.set("s", "g", "i", &1).await.unwrap();
+        streams.invoke::<_, u32>("twice", &21).await.unwrap()
+    });
+    assert_eq!(twice, 42);
+    futures_executor::block_on(streams.shutdown());
+}
