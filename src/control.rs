@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use weir_actors::adapter::file::FileStoreHandle;
 use weir_actors::adapter::file::folder::CONTROL;
-use weir_actors::functions::Registry;
+use weir_actors::streams::{Streams, WeakStreams};
 
 pub(crate) use client::Client;
 pub(crate) use import::mixes;
@@ -75,10 +75,10 @@ pub(crate) struct Control {
 
 impl Control {
     /// Listens in the folder of the store. Where that cannot be, the log says so, and the server runs without it.
-    pub(crate) fn start(folder: &Path, store: FileStoreHandle, registry: Arc<Registry>) -> Option<Self> {
+    pub(crate) fn start(folder: &Path, store: FileStoreHandle, streams: &Streams) -> Option<Self> {
         let path = folder.join(CONTROL);
         match listen(folder) {
-            Ok(listener) => Some(Self { task: actix_rt::spawn(accept(listener, store, registry)), path }),
+            Ok(listener) => Some(Self { task: actix_rt::spawn(accept(listener, store, streams.downgrade())), path }),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "no control socket; `weir backup`, `export` and `import` work only while the server is stopped");
                 None
@@ -113,15 +113,15 @@ fn listen(folder: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, store: FileStoreHandle, registry: Arc<Registry>) {
+async fn accept(listener: UnixListener, store: FileStoreHandle, streams: WeakStreams) {
     let places = Arc::new(Semaphore::new(COMMANDS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, _)) => {
-                let (store, registry) = (store.clone(), registry.clone());
+                let (store, Some(streams)) = (store.clone(), streams.upgrade()) else { return };
                 actix_rt::spawn(async move {
-                    if let Err(error) = carry_out(socket, store, &registry).await {
+                    if let Err(error) = carry_out(socket, store, &streams).await {
                         tracing::warn!(%error, "a command was broken off");
                     }
                     drop(place);
@@ -135,7 +135,7 @@ async fn accept(listener: UnixListener, store: FileStoreHandle, registry: Arc<Re
     }
 }
 
-async fn carry_out(socket: UnixStream, store: FileStoreHandle, registry: &Registry) -> io::Result<()> {
+async fn carry_out(socket: UnixStream, store: FileStoreHandle, streams: &Streams) -> io::Result<()> {
     let mut socket = BufReader::new(socket);
     let mut line = Vec::new();
     tokio::time::timeout(REQUEST.0, (&mut socket).take(REQUEST.1).read_until(b'\n', &mut line)).await??;
@@ -147,7 +147,7 @@ async fn carry_out(socket: UnixStream, store: FileStoreHandle, registry: &Regist
     let result = match request {
         Request::Backup(to) => blocking(move || store.backup(&to)).await,
         Request::Verify => blocking(move || store.verify()).await,
-        Request::Import(import) => import::run(&mut socket, &import, registry).await.map(Into::into),
+        Request::Import(import) => import::run(&mut socket, &import, streams).await.map(Into::into),
         Request::Export(stream) => {
             let socket = socket.into_inner().into_std()?;
             let written = tokio::task::spawn_blocking(move || export(&socket, &store, &stream));

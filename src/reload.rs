@@ -2,11 +2,10 @@
 //! is wrong with the files, nothing.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
-use weir_actors::functions::Registry;
 use weir_actors::settings::Guards;
+use weir_actors::streams::Streams;
 
 use crate::config::changes::{self, Changed};
 use crate::config::{self, Config};
@@ -18,13 +17,13 @@ pub(crate) struct Reload {
     /// What holds now: as at the start, but for what was taken since. Locked while files are read, so that what was read last is what stays.
     holds: Mutex<Config>,
     tls: Certificates,
-    registry: Arc<Registry>,
+    streams: Streams,
 }
 
 impl Reload {
     /// For a server that runs with `config`, from the file at `path`.
-    pub(crate) fn new(path: Option<PathBuf>, config: Config, tls: Certificates, registry: Arc<Registry>) -> Self {
-        Self { path, holds: Mutex::new(config), tls, registry }
+    pub(crate) fn new(path: Option<PathBuf>, config: Config, tls: Certificates, streams: Streams) -> Self {
+        Self { path, holds: Mutex::new(config), tls, streams }
     }
 
     /// Reads the files and logs what came of it.
@@ -65,7 +64,7 @@ impl Reload {
             }
         }
         let (allowed_origins, token) = (holds.stream.settings.allowed_origins.clone(), holds.worker.settings.token.clone());
-        *self.registry.guards.write() = Guards { allowed_origins, token };
+        self.streams.set_guards(Guards { allowed_origins, token });
         certificates.show();
         tracing::info!("SIGHUP: the configuration has been read again");
         Ok(())

@@ -4,16 +4,12 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 use weir_actors::adapter::file::FileStore;
-use weir_actors::adapter::memory::Memory;
-use weir_actors::session::Connections;
 use weir_actors::settings::Settings;
-use weir_actors::system::System;
-use weir_actors::ws::{StreamPort, WorkerPort};
+use weir_actors::streams::{Placement, Streams};
 
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
@@ -24,9 +20,6 @@ use crate::tls::Certificates;
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
 
-/// How long answers to calls under way, and close frames, may take beyond `drain_ms` when the server stops.
-const GRACE: Duration = Duration::from_secs(10);
-
 /// Serves until a signal comes or an actor dies; `config` is what the file at `path` says.
 ///
 /// # Errors
@@ -35,46 +28,44 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     // Before anything that may take time: by itself, SIGHUP ends a process.
     let mut hangup = signal(SignalKind::hangup())?;
     let tls = Certificates::read(&config)?;
-    let workers = Port::bind(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
-    let streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
-    let (system, control) = start(&config).await?;
+    let for_workers = Port::bind(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
+    let for_streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
+    let (streams, control) = start(&config).await?;
     // Not before there is somebody to accept: a start may wait for Redis.
-    let (workers, streams) = (workers.listen()?, streams.listen()?);
-    let addresses = (workers.local_addr()?, streams.local_addr()?);
+    let (for_workers, for_streams) = (for_workers.listen()?, for_streams.listen()?);
+    let addresses = (for_workers.local_addr()?, for_streams.local_addr()?);
 
-    let registry = system.registry().clone();
-    let connections = Arc::<Connections>::default();
     let (worker_limits, stream_limits) = (&config.worker.settings, &config.stream.settings);
+    let port = streams.clone();
     let worker_server = Listener {
-        socket: workers,
+        socket: for_workers,
         tls: tls.workers.as_ref().map(|tls| tls.config()).transpose()?,
         // One is never busy: what workers ask for is done by the store.
         threads: Some(1),
         max_connections: worker_limits.max_connections,
         write_deadline: worker_limits.write_deadline,
     }
-    .serve("workers", move || WorkerPort::new(&registry, &connections))?;
-    let registry = system.registry().clone();
-    let connections = Arc::<Connections>::default();
+    .serve("workers", move || port.worker_port())?;
+    let port = streams.clone();
     let stream_server = Listener {
-        socket: streams,
+        socket: for_streams,
         tls: tls.streams.as_ref().map(|tls| tls.config()).transpose()?,
         threads: None,
         max_connections: stream_limits.max_connections,
         write_deadline: stream_limits.write_deadline,
     }
-    .serve("streams", move || StreamPort::new(&registry, &connections))?;
+    .serve("streams", move || port.stream_port())?;
     announce(addresses, &config);
 
-    let reload = Arc::new(Reload::new(path, config.clone(), tls, system.registry().clone()));
-    let (handles, span) = ((worker_server.handle(), stream_server.handle()), config.stream.settings.drain);
+    let reload = Arc::new(Reload::new(path, config, tls, streams.clone()));
+    let handles = (worker_server.handle(), stream_server.handle());
     let servers = (actix_rt::spawn(worker_server), actix_rt::spawn(stream_server));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let failed = loop {
         tokio::select! {
             _ = interrupt.recv() => break None,
             _ = terminate.recv() => break None,
-            actor = system.failed() => break Some(actor),
+            actor = streams.failed() => break Some(actor),
             _ = hangup.recv() => {
                 // Not here: a file may be on a disk that hangs.
                 let reload = reload.clone();
@@ -83,26 +74,14 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
         }
     };
     tracing::info!("closing");
-    if failed.is_none() {
-        // Both stop listening at once, and wait for their connections until they are told not to.
-        let graceful = (actix_rt::spawn(handles.0.stop(true)), actix_rt::spawn(handles.1.stop(true)));
-        tokio::select! {
-            drained = system.drain(span, span + GRACE) => if !drained {
-                tracing::warn!("not everything was answered in time; closing all the same");
-            },
-            _ = interrupt.recv() => end_at_once(),
-            _ = terminate.recv() => end_at_once(),
-        }
-        drop(graceful);
-    }
-    // Worker sockets end with the process, without a close frame: published Python workers take an orderly close for the end and never come
-    // back.
-    drop((servers, control));
+    // Both stop listening at once, and wait for their connections until they are told not to.
+    let graceful = (actix_rt::spawn(handles.0.stop(true)), actix_rt::spawn(handles.1.stop(true)));
     tokio::select! {
-        stopped = actix_rt::task::spawn_blocking(move || system.stop()) => stopped?,
+        () = streams.shutdown() => {}
         _ = interrupt.recv() => end_at_once(),
         _ = terminate.recv() => end_at_once(),
     }
+    drop((graceful, servers, control));
     match failed {
         Some(actor) => bail!("the actor '{actor}' has died, see the log; this is a bug of Weir: please report it"),
         None => Ok(()),
@@ -110,25 +89,26 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
 }
 
 /// Starts the system on the adapter of the configuration, and what serves the commands that look after its files.
-async fn start(config: &Config) -> anyhow::Result<(System, Option<Control>)> {
+async fn start(config: &Config) -> anyhow::Result<(Streams, Option<Control>)> {
     let mut settings = Settings { worker: config.worker.settings.clone(), stream: config.stream.settings.clone() };
+    let builder = Streams::builder().placement(Placement::Here);
     Ok(match &config.stream.adapter {
-        AdapterConfig::InMemory => (System::start(settings, Box::new(Memory::new())), None),
+        AdapterConfig::InMemory => (builder.settings(settings).start().await?, None),
         // The worker keeps the items; what is numbered here is lost with the process, and so is every subscriber.
         AdapterConfig::Functions(prefix) => {
             settings.stream.adapter_functions = Some(prefix.clone());
-            (System::start(settings, Box::new(Memory::new())), None)
+            (builder.settings(settings).start().await?, None)
         }
         AdapterConfig::File { path, options } => {
             let store = FileStore::open(path, options.clone()).context("the file store (`adapter` of the stream module)")?;
             let handle = store.handle();
-            let system = System::start(settings, Box::new(store));
-            let control = Control::start(path, handle, system.registry().clone());
-            (system, control)
+            let streams = builder.settings(settings).adapter(store).start().await?;
+            let control = Control::start(path, handle, &streams);
+            (streams, control)
         }
         AdapterConfig::Redis(options) => {
-            let system = System::start_on_redis(settings, options.clone()).await;
-            (system.context("the Redis store (`adapter` of the stream module)")?, None)
+            let streams = builder.settings(settings).redis(options.clone()).start().await;
+            (streams.context("the Redis store (`adapter` of the stream module)")?, None)
         }
     })
 }

@@ -1,16 +1,14 @@
 //! An import into a running server: each item is a `stream::set`, seen by subscribers and triggers as any other.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
-use tokio::sync::oneshot::{self, error::RecvError};
 use weir_actors::adapter::file::export::Parser;
-use weir_actors::error::{CallError, Outcome, Output};
-use weir_actors::functions::{Registry, ReplyTo};
-use weir_actors::ids::{Name, SocketId};
-use weir_actors::store::Submit;
-use weir_actors::store::input::Op;
+use weir_actors::ids::Name;
+use weir_actors::json::Json;
+use weir_actors::streams::{Error, Streams};
 
 use super::Import;
 
@@ -19,14 +17,15 @@ const UNDER_WAY: (usize, usize) = (256, 8 << 20);
 /// How long the sender may send nothing.
 const SILENCE: Duration = Duration::from_secs(60);
 
-type Waiting = VecDeque<(oneshot::Receiver<Outcome>, usize)>;
+/// Sets under way, and how many bytes each has.
+type Waiting = VecDeque<(Pin<Box<dyn Future<Output = Result<Option<Json>, Error>>>>, usize)>;
 
 /// Reads NDJSON and sets its items; how many.
 ///
 /// # Errors
 /// What is wrong with the file, or what the store answers; what was set before stays.
-pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import, registry: &Registry) -> Result<u64, String> {
-    let mut parser = Parser::new(&registry.settings.stream, import.rename.as_deref());
+pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import, streams: &Streams) -> Result<u64, String> {
+    let mut parser = Parser::new(&streams.settings().stream, import.rename.as_deref());
     let (mut waiting, mut bytes) = (Waiting::new(), 0);
     let (mut line, mut checked) = (Vec::new(), import.merge);
     loop {
@@ -45,13 +44,14 @@ pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import,
         }
         let item = parser.line(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(|error| error.to_string())?;
         if !checked && let Some(stream) = parser.stream() {
-            refuse_to_mix(registry, stream.clone()).await?;
+            refuse_to_mix(streams, stream).await?;
             checked = true;
         }
         let Some((key, data)) = item else { continue };
         let size = data.as_bytes().len();
         bytes += size;
-        waiting.push_back((submit(registry, Op::Set { key, data })?, size));
+        let (stream, group) = (key.group.stream(), key.group.group());
+        waiting.push_back((Box::pin(streams.set(stream, group, key.item.as_str(), &data)), size));
         while waiting.len() > UNDER_WAY.0 || bytes > UNDER_WAY.1 {
             bytes -= settle(&mut waiting).await?;
         }
@@ -62,12 +62,9 @@ pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import,
     parser.finish().map_err(|error| error.to_string())
 }
 
-async fn refuse_to_mix(registry: &Registry, stream: Name) -> Result<(), String> {
-    let groups = submit(registry, Op::ListGroups { stream: stream.clone() })?.await;
-    match groups.map_err(|closed| closing(&closed))?.map_err(|error| error.to_string())? {
-        Output::Value(groups) if groups.as_bytes() == b"[]" => Ok(()),
-        _ => Err(mixes(&stream)),
-    }
+async fn refuse_to_mix(streams: &Streams, stream: &Name) -> Result<(), String> {
+    let groups = streams.list_groups(stream.as_str()).await.map_err(|error| error.to_string())?;
+    if groups.is_empty() { Ok(()) } else { Err(mixes(stream)) }
 }
 
 /// What is said where a stream would be imported over items.
@@ -78,21 +75,9 @@ pub(crate) fn mixes(stream: &Name) -> String {
     )
 }
 
-fn submit(registry: &Registry, op: Op) -> Result<oneshot::Receiver<Outcome>, String> {
-    let store = registry.store().ok_or("the server is not ready; try again")?;
-    let (sender, receiver) = oneshot::channel();
-    // Bounded by what is under way here.
-    store.do_send(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(sender) });
-    Ok(receiver)
-}
-
 /// Waits for the oldest set; how many bytes it had.
 async fn settle(waiting: &mut Waiting) -> Result<usize, String> {
-    let Some((outcome, size)) = waiting.pop_front() else { return Ok(0) };
-    outcome.await.map_err(|closed| closing(&closed))?.map_err(|error: CallError| error.to_string())?;
+    let Some((set, size)) = waiting.pop_front() else { return Ok(0) };
+    set.await.map_err(|error| error.to_string())?;
     Ok(size)
-}
-
-fn closing(closed: &RecvError) -> String {
-    format!("the server is closing: {closed}")
 }

@@ -21,7 +21,7 @@ use crate::functions::unread::Unread;
 use crate::functions::{Registry, ToWorker, Worker};
 use crate::ids::SocketId;
 use crate::session::registrations::Registrations;
-use crate::settings::Guards;
+use crate::settings::{Guards, Settings};
 use crate::system::System;
 use crate::trigger::Notice;
 use crate::trigger::table::Binding;
@@ -231,6 +231,12 @@ impl Streams {
             // It has stopped without.
             _ => std::future::pending().await,
         }
+    }
+
+    /// Limits and behaviour, as it was started with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.registry.settings
     }
 
     /// What keeps the system from doing its work, in words for people; empty where nothing does. For health checks.

@@ -42,8 +42,8 @@ use lifetime::Life;
 
 /// A handle to a running system. Clones share it; when the last one is dropped, everything stops.
 ///
-/// Methods may be called from any thread and any runtime. Calls made one after the other by this program are applied in that order, and read what was
-/// written before. A function or trigger handler that holds a clone keeps the system running: give it a [`WeakStreams`].
+/// Methods may be called from any thread and any runtime. A call is on its way when the method returns; its future only waits for the answer, and
+/// dropping it takes nothing back. So calls made one after the other are applied in that order, however they are awaited, and read what was written before. A function or trigger handler that holds a clone keeps the system running: give it a [`WeakStreams`].
 #[derive(Clone)]
 pub struct Streams {
     shared: Arc<Shared>,

@@ -73,8 +73,8 @@ impl<T> Stream<T> {
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub async fn groups(&self) -> Result<Vec<String>, Error> {
-        self.streams.list_groups(&self.name).await
+    pub fn groups(&self) -> impl Future<Output = Result<Vec<String>, Error>> + Send + use<T> {
+        self.streams.list_groups(&self.name)
     }
 }
 
@@ -91,7 +91,7 @@ impl<T> Group<T> {
     ///
     /// # Errors
     /// As [`Streams::send`].
-    pub fn send<'a>(&'a self, name: &'a str, data: &'a impl Serialize) -> impl Future<Output = Result<(), Error>> + 'a {
+    pub fn send<E: Serialize + ?Sized>(&self, name: &str, data: &E) -> impl Future<Output = Result<(), Error>> + Send + use<T, E> {
         self.streams.send_event(self.key.clone(), None, name, data)
     }
 }
@@ -101,9 +101,10 @@ impl<T: Serialize + DeserializeOwned> Group<T> {
     ///
     /// # Errors
     /// As [`Streams::set`]. Where what was there before is not a `T`, the new value is stored all the same.
-    pub async fn set(&self, item: &str, value: &T) -> Result<Option<T>, Error> {
-        let old = self.streams.set_item(self.item(item), value).await?;
-        old.map(|old| decode(item, &old)).transpose()
+    pub fn set(&self, item: &str, value: &T) -> impl Future<Output = Result<Option<T>, Error>> + Send + use<T> {
+        let (key, item) = (self.item(item), item.to_owned());
+        let called = self.streams.set_item(key, value);
+        async move { called.await?.map(|old| decode(&item, &old)).transpose() }
     }
 }
 
@@ -112,33 +113,34 @@ impl<T: DeserializeOwned> Group<T> {
     ///
     /// # Errors
     /// As [`Streams::get`].
-    pub async fn get(&self, item: &str) -> Result<Option<T>, Error> {
-        self.streams.get_item(self.item(item)).await
+    pub fn get(&self, item: &str) -> impl Future<Output = Result<Option<T>, Error>> + Send + use<T> {
+        self.streams.get_item(self.item(item))
     }
 
     /// Removes an item. Returns what it was.
     ///
     /// # Errors
     /// As [`Streams::delete`]. Where what was there is not a `T`, it is removed all the same.
-    pub async fn delete(&self, item: &str) -> Result<Option<T>, Error> {
-        let old = self.streams.delete_item(self.item(item)).await?;
-        old.map(|old| decode(item, &old)).transpose()
+    pub fn delete(&self, item: &str) -> impl Future<Output = Result<Option<T>, Error>> + Send + use<T> {
+        let (key, item) = (self.item(item), item.to_owned());
+        let called = self.streams.delete_item(key);
+        async move { called.await?.map(|old| decode(&item, &old)).transpose() }
     }
 
     /// Changes an item by operations.
     ///
     /// # Errors
     /// As [`Streams::update`].
-    pub async fn update(&self, item: &str, ops: Ops) -> Result<Updated<T>, Error> {
-        self.streams.update_item(&self.item(item), ops).await
+    pub fn update(&self, item: &str, ops: Ops) -> impl Future<Output = Result<Updated<T>, Error>> + Send + use<T> {
+        self.streams.update_item(self.item(item), ops)
     }
 
     /// The items, in the order in which they came.
     ///
     /// # Errors
     /// As [`Streams::list`].
-    pub async fn list(&self) -> Result<Vec<T>, Error> {
-        self.streams.list_items(self.key.clone()).await
+    pub fn list(&self) -> impl Future<Output = Result<Vec<T>, Error>> + Send + use<T> {
+        self.streams.list_items(self.key.clone())
     }
 
     /// Follows the group: its state, then every change.

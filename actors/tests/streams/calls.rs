@@ -47,12 +47,12 @@ async fn update_changes_an_item_in_one_step_and_tells_what_it_skipped() {
 #[tokio::test]
 async fn calls_of_one_program_are_applied_in_their_order() {
     let streams = start(Settings::default()).await;
-    let writes = (0..1_000_u32).map(|n| {
-        let streams = streams.clone();
-        async move { streams.set("s", "g", "i", &n).await.unwrap() }
-    });
-    let olds = soon(futures_util::future::join_all(writes)).await;
-    let olds: Vec<_> = olds.into_iter().map(|old| old.map(|old| old.parse::<u32>().unwrap())).collect();
+    let writes: Vec<_> = (0..1_000_u32).map(|n| streams.set("s", "g", "i", &n)).collect();
+    // In whatever order they are waited for.
+    let mut olds = Vec::new();
+    for write in writes.into_iter().rev() {
+        olds.insert(0, soon(write).await.unwrap().map(|old| old.parse::<u32>().unwrap()));
+    }
     assert_eq!(olds, (0..1_000_u32).map(|n| n.checked_sub(1)).collect::<Vec<_>>());
     soon(streams.shutdown()).await;
 }

@@ -25,7 +25,14 @@ async fn last_handle_ends_what_runs_and_drops_what_is_held() {
     let streams = start(Settings::default()).await;
     let (in_function, in_trigger) = (held.clone(), held.clone());
     streams.register_function("f", move |(): ()| std::future::ready(Ok(Arc::strong_count(&in_function)))).unwrap();
-    streams.on_change(Watch::stream("s"), move |_: Change<u8>| std::future::ready(Ok(drop(in_trigger.clone())))).unwrap();
+    let handler = move |_: Change<u8>| {
+        let held = in_trigger.clone();
+        async move {
+            drop(held);
+            Ok(())
+        }
+    };
+    streams.on_change(Watch::stream("s"), handler).unwrap();
     let mut told = streams.subscribe::<u8>("s", "g");
     assert!(matches!(soon(told.next()).await, Some(Ok(Told::State(_)))));
     let (weak, clone) = (streams.downgrade(), streams.clone());
@@ -63,7 +70,7 @@ async fn calls_under_way_are_answered_before_the_end() {
     let (release, released) = tokio::sync::watch::channel(());
     streams
         .register_function("slow", move |(): ()| {
-            drop(sender.lock().take().map(|sender| sender.send(())));
+            let _ = sender.lock().take().map(|sender| sender.send(()));
             let mut released = released.clone();
             async move {
                 let _ = released.changed().await;
