@@ -39,7 +39,7 @@ run-redis: deps-build deps-redis
 test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
-	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis --test routes
+	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis --test routes --test streams --test pages --test sqlite
 	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
 	$(E2E) --test-threads 4
 	cargo test $(PROFILE) --workspace --test scenarios
@@ -116,6 +116,6 @@ $(SDK)/python/.venv/%/installed: $(SDK)/python/requirements-%.txt
 	@touch $@
 
 sdk-rust: deps-build
-	for crate in rust-0.10 rust-0.11 rust-0.25; do \
-	  CARGO_TARGET_DIR=$(WEIR_SDK_TARGET) cargo build --locked --bins --manifest-path $(SDK)/$$crate/Cargo.toml || exit 1; \
+	for crate in $(SDK)/rust-0.10 $(SDK)/rust-0.11 $(SDK)/rust-0.25 examples/worker; do \
+	  CARGO_TARGET_DIR=$(WEIR_SDK_TARGET) cargo build --locked --bins --manifest-path $$crate/Cargo.toml || exit 1; \
 	done

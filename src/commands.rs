@@ -3,7 +3,7 @@
 mod import;
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -131,7 +131,7 @@ fn export_to(store: &Path, stream: &str, out: &mut impl Write) -> anyhow::Result
 fn import(config: &Config, mut from: Box<dyn Read>, how: Import) -> anyhow::Result<u64> {
     match Client::connect(store_folder(config)?) {
         Some(server) => server.ask(&Request::Import(how), &mut from),
-        None => import::run(config, BufReader::with_capacity(64 << 10, from), &how),
+        None => import::run(config, from, &how),
     }
 }
 

@@ -23,7 +23,7 @@ use weir_actors::adapter::file::folder::CONTROL;
 use weir_actors::streams::{Streams, WeakStreams};
 
 pub(crate) use client::Client;
-pub(crate) use import::mixes;
+pub(crate) use import::run as import;
 
 /// Commands that are carried out at a time.
 const COMMANDS: usize = 4;

@@ -11,8 +11,7 @@ use actix_web::App;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use rustls::ServerConfig;
-use weir_actors::session::transport::Transport;
-use weir_actors::ws::Port;
+use weir_actors::ws::{Port, Transport};
 
 /// A port that listens.
 pub(crate) struct Listener {

@@ -66,9 +66,8 @@ impl Json {
         std::str::from_utf8(text).map_or(Self::NULL, |text| Self(text.into()))
     }
 
-    /// Checks text that comes from outside; `None` where it is not one JSON value.
-    #[cfg(feature = "redis")]
-    pub(crate) fn read(text: impl AsRef<[u8]>) -> Option<Self> {
+    /// Checks text that comes from outside, from where an adapter keeps it for instance; `None` where it is not one JSON value.
+    pub fn read(text: impl AsRef<[u8]>) -> Option<Self> {
         let text = std::str::from_utf8(text.as_ref()).ok()?;
         serde_json::from_str::<&RawValue>(text).ok().map(Self::copy)
     }

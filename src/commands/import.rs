@@ -1,61 +1,42 @@
-//! An import into a store that no server uses.
+//! An import into a store that no server uses: a system is started on it for as long as that takes.
 
-use std::io::{BufRead, Read};
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use anyhow::{Context, bail};
-use weir_actors::adapter::Adapter;
+use anyhow::bail;
+use tokio::io::{AsyncRead, BufReader, ReadBuf};
 use weir_actors::adapter::file::FileStore;
-use weir_actors::adapter::file::export::Parser;
-use weir_actors::store::input::Op;
-use weir_actors::store::ledger::Ledger;
+use weir_actors::settings::Settings;
+use weir_actors::streams::Streams;
 
 use crate::config::{AdapterConfig, Config};
-use crate::control::{Import, mixes};
+use crate::control::{self, Import};
 
-/// Items that are committed together, and their bytes.
-const BATCH: (u64, usize) = (1_000, 4 << 20);
+/// A file or a pipe. It blocks; nothing else runs on this thread.
+struct Blocking<R>(R);
+
+impl<R: Read + Unpin> AsyncRead for Blocking<R> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.0.read(into.initialize_unfilled())?;
+        into.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
 
 /// Reads NDJSON and sets its items; how many.
 ///
 /// # Errors
 /// What is wrong with the file or the store; what was set before stays.
-pub(super) fn run(config: &Config, mut from: impl BufRead, import: &Import) -> anyhow::Result<u64> {
+pub(super) fn run(config: &Config, from: impl Read + Unpin, import: &Import) -> anyhow::Result<u64> {
     let AdapterConfig::File { path, options } = &config.stream.adapter else { bail!("the configured adapter has no folder to write into") };
-    let mut store = FileStore::open(path, options.clone())?;
-    let mut parser = Parser::new(&config.stream.settings, import.rename.as_deref());
-    let limit = parser.max_line_bytes() as u64 + 1;
-    let mut line = Vec::new();
-    let mut read = |parser: &mut Parser| -> anyhow::Result<_> {
-        line.clear();
-        let length = from.by_ref().take(limit).read_until(b'\n', &mut line).context("cannot read the file")?;
-        if length as u64 == limit {
-            bail!("line {} is longer than {limit} bytes", parser.lines() + 1);
-        }
-        Ok((length > 0, parser.line(line.strip_suffix(b"\n").unwrap_or(&line))?))
-    };
-    while parser.stream().is_none() {
-        if !read(&mut parser)?.0 {
-            break;
-        }
-    }
-    if let Some(stream) = parser.stream().filter(|_| !import.merge)
-        && !store.list_groups(stream.as_str())?.wait()?.is_empty()
-    {
-        bail!(mixes(stream));
-    }
-    let settings = &config.stream.settings;
-    let mut ledger = Ledger::new(Box::new(store), settings.max_value_bytes, settings.max_streams);
-    loop {
-        let (more, item) = read(&mut parser)?;
-        if let Some((key, data)) = item {
-            ledger.apply(Op::Set { key, data })?;
-        }
-        if !more || ledger.pending_bytes() >= BATCH.1 || parser.items().is_multiple_of(BATCH.0) {
-            ledger.commit()?;
-            ledger.forget(|_| false);
-        }
-        if !more {
-            return Ok(parser.finish()?);
-        }
-    }
+    let store = FileStore::open(path, options.clone())?;
+    let settings = Settings { stream: config.stream.settings.clone(), ..Settings::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let streams = Streams::builder().adapter(store).settings(settings).start().await?;
+        let imported = control::import(&mut BufReader::new(Blocking(from)), import, &streams).await;
+        streams.shutdown().await;
+        imported.map_err(anyhow::Error::msg)
+    })
 }

@@ -1,4 +1,4 @@
-//! An import into a running server: each item is a `stream::set`, seen by subscribers and triggers as any other.
+//! An import: each item is a `stream::set`, seen by subscribers and triggers as any other.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ type Waiting = VecDeque<(Pin<Box<dyn Future<Output = Result<Option<Json>, Error>
 ///
 /// # Errors
 /// What is wrong with the file, or what the store answers; what was set before stays.
-pub(super) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import, streams: &Streams) -> Result<u64, String> {
+pub(crate) async fn run(from: &mut (impl AsyncBufRead + Unpin), import: &Import, streams: &Streams) -> Result<u64, String> {
     let mut parser = Parser::new(&streams.settings().stream, import.rename.as_deref());
     let (mut waiting, mut bytes) = (Waiting::new(), 0);
     let (mut line, mut checked) = (Vec::new(), import.merge);
@@ -68,7 +68,7 @@ async fn refuse_to_mix(streams: &Streams, stream: &Name) -> Result<(), String> {
 }
 
 /// What is said where a stream would be imported over items.
-pub(crate) fn mixes(stream: &Name) -> String {
+fn mixes(stream: &Name) -> String {
     format!(
         "stream {:?} holds items already; `--merge` replaces those of the same name and keeps the others, `--as` takes another stream",
         stream.as_str()

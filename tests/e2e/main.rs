@@ -24,6 +24,7 @@ mod conformance;
 mod crash;
 mod disconnect;
 mod drain;
+mod example_worker;
 mod full_disk;
 mod functions;
 mod guards;

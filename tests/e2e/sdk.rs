@@ -88,6 +88,13 @@ fn source(language: &str, script: &str, word: &str) -> PathBuf {
     })
 }
 
+/// A program that was built with a published SDK.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let binaries = std::env::var_os("WEIR_SDK_BIN")
+        .map_or_else(|| Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache/weir/sdk/debug"), PathBuf::from);
+    binaries.join(name)
+}
+
 /// What runs a script, and the file that must be there for it.
 fn command(language: &str, script: &str, word: &str) -> (Command, PathBuf) {
     let source = source(language, script, word);
@@ -104,9 +111,7 @@ fn command(language: &str, script: &str, word: &str) -> (Command, PathBuf) {
             (command, python)
         }
         _ => {
-            let binaries = std::env::var_os("WEIR_SDK_BIN")
-                .map_or_else(|| Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache/weir/sdk/debug"), PathBuf::from);
-            let binary = binaries.join(format!("{script}-{word}").replace(['_', '.'], "-"));
+            let binary = built(&format!("{script}-{word}").replace(['_', '.'], "-"));
             (Command::new(&binary), binary)
         }
     }

@@ -16,8 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use weir_actors::settings::Settings;
-use weir_actors::streams::{Answer, Join, Leave, Streams, Watch};
-use weir_actors::trigger::reason::Reason;
+use weir_actors::streams::{Answer, Join, Leave, Reason, Streams, Watch};
 use weir_actors::ws::nodelay;
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -32,6 +32,8 @@ pub use triggers::{Answer, Join, Leave, Registration, Watch};
 pub use typed::{Group, Stream};
 pub use update::{Ops, Path, Skipped, Updated};
 
+pub use crate::trigger::reason::Reason;
+
 use crate::functions::Registry;
 use crate::functions::table::FunctionInfo;
 use crate::ids::GroupKey;

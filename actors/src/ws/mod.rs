@@ -27,7 +27,7 @@ pub use routes::nodelay;
 pub use stream_port::StreamPort;
 pub use worker_port::WorkerPort;
 
-use crate::session::transport::Transport;
+pub use crate::session::transport::Transport;
 use accept::Accepted;
 
 /// What is asked of whoever wants to connect.

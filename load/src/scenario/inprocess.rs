@@ -1,22 +1,13 @@
-//! `inprocess`: the actor system without a network, as a Rust program embeds it.
+//! `inprocess`: streams without a network, by the handle of a program that they are embedded in.
 //!
 //! The processor time is that of this whole process, the calls included.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::Addr;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use tokio::sync::oneshot;
-use weir_actors::adapter::memory::Memory;
-use weir_actors::functions::ReplyTo;
-use weir_actors::ids::{GroupKey, ItemKey, SocketId};
-use weir_actors::json::Json;
-use weir_actors::settings::Settings;
-use weir_actors::store::input::Op;
-use weir_actors::store::{Store, Submit};
-use weir_actors::system::System;
+use weir_actors::streams::{Group, Streams};
 
 use crate::clock;
 use crate::crowd::Span;
@@ -27,7 +18,7 @@ use crate::report::{Latencies, Row, mib};
 use crate::server::{Kind, Target};
 use crate::suite::Scenario;
 
-/// Sends `set` calls to the store of a system in this process.
+/// Sets items of a system in this process.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct InProcess {
     /// Calls at once; the next ones when the last of these is answered.
@@ -44,27 +35,23 @@ pub(crate) struct InProcess {
 impl Scenario for InProcess {
     fn run(&self, _: &Target, kind: Kind, span: Span) -> Result<Vec<Row>> {
         ensure!(kind == Kind::Weir, "only Weir is a crate");
-        actix::System::new().block_on(async {
-            let system = System::start(Settings::default(), Box::new(Memory::new()));
-            let store = system.registry().store().context("the system has no store")?.clone();
-            let row = self.drive(&store, span).await;
-            system.stop();
+        // Where calls are made and waited for; the system has threads of its own.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let streams = Streams::builder().start().await?;
+            let row = self.drive(&streams.group("bench", "group-0"), span).await;
+            streams.shutdown().await;
             Ok(vec![row?])
         })
     }
 }
 
 impl InProcess {
-    async fn drive(&self, store: &Addr<Store>, span: Span) -> Result<Row> {
+    async fn drive(&self, group: &Group<String>, span: Span) -> Result<Row> {
         let scenario = format!("inprocess: set, memory, {} bytes, {} in flight", self.payload, self.in_flight);
         let progress = Progress::new(&scenario, span.warm_up + span.seconds);
-        let group = GroupKey::new("bench", "group-0");
-        let writes: Vec<(ItemKey, Json)> = (0..self.items.max(1))
-            .map(|n| {
-                let value = serde_json::Value::String(payload::noise(self.payload, n as u64));
-                (ItemKey { group: group.clone(), item: format!("item-{n}").as_str().into() }, Json::from_value(&value))
-            })
-            .collect();
+        let items = self.items.max(1);
+        let writes: Vec<_> = (0..items).map(|n| (format!("item-{n}"), payload::noise(self.payload, n as u64))).collect();
         let (watched, began) = (Watched::new(std::process::id()), clock::now());
         let mut latencies = Latencies::new()?;
         let (mut sent, mut from) = (0u64, None);
@@ -82,17 +69,12 @@ impl InProcess {
                 }
                 _ => {}
             }
-            let (reply, answered) = oneshot::channel();
-            let mut last = Some(reply);
-            for number in (0..self.in_flight.max(1)).rev() {
-                let Some((key, data)) = turn.next() else { continue };
-                let reply = if number == 0 { last.take() } else { None };
-                let reply = reply.map_or(ReplyTo::Nobody, ReplyTo::Once);
-                store.do_send(Submit { op: Op::Set { key: key.clone(), data: data.clone() }, by: SocketId::NONE, reply });
-                sent += 1;
+            let calls: Vec<_> = turn.by_ref().take(self.in_flight.max(1)).map(|(item, value)| group.set(item, value)).collect();
+            sent += calls.len() as u64;
+            for call in calls {
+                let stored = tokio::time::timeout(Duration::from_secs(10), call).await.context("the store does not answer")?;
+                stored.context("the store refuses a write")?;
             }
-            let outcome = tokio::time::timeout(Duration::from_secs(10), answered).await.context("the store does not answer")?;
-            ensure!(outcome.is_ok_and(|outcome| outcome.is_ok()), "the store refuses a write");
             latencies.record(clock::now() - now);
             if sent.is_multiple_of(10_000 * self.in_flight.max(1) as u64) {
                 progress.at(past, format!("{sent} sets"));
