@@ -8,6 +8,7 @@ pub type Millis = u64;
 /// The wall clock, held so that it never goes backwards within a process.
 ///
 /// A client drops what looks older than what it has seen (protocol.md C.6), so a clock that an operator or NTP sets back must not reach it.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct Clock {
     last: Millis,

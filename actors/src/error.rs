@@ -153,11 +153,13 @@ pub const CLOSE_CODES: &[(CloseCode, u16, &str)] = &[
 ];
 
 /// What a call ends with: a value, no value at all, or an error.
+#[doc(hidden)]
 pub type Outcome = Result<Output, CallError>;
 
 /// The result of a call that succeeded.
 ///
 /// The store's own results stay in parts until they are written into a frame, so that a value is not copied on the way.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// The key `result` is absent.

@@ -124,6 +124,7 @@ impl ItemKey {
 }
 
 /// A socket, worker's or subscriber's; never used twice in one process.
+#[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct SocketId(u64);
 

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! What holds: changes of a group have one order, the same for everybody; a subscriber gets the state and then every change, without gap; an acknowledged write is as
-//! durable as its [adapter](adapter) makes it; a subscriber that does not read hurts only itself; and nobody gets in when those who decide about it fail.
+//! durable as its [`adapter`] makes it; a subscriber that does not read hurts only itself; and nobody gets in when those who decide about it fail.
 //! The [README](https://docs.rs/crate/weir-actors/latest/source/README.md) has presence in an application of one's own.
 //!
 //! # Where to look

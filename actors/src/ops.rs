@@ -1,6 +1,6 @@
 //! The operations of `stream::update`: reading them from the wire and applying them to an item.
 //!
-//! Pure: no I/O, no clock, no panic on any input. [`parse`] is strict about shape, and what it refuses
+//! Pure: no I/O, no clock, no panic on any input. [`parse()`] is strict about shape, and what it refuses
 //! fails the whole call; [`apply`] never fails: an operation that does not fit the item is skipped and
 //! reported, and the others take effect. The semantics are those of the newest engine (protocol.md
 //! B.5), read from the wire shapes of every SDK (B.3).
@@ -27,7 +27,7 @@ use parse::Codes;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-/// One operation as read by [`parse`]. What can be checked without the item has been checked.
+/// One operation as read by [`parse()`]. What can be checked without the item has been checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpdateOp {
     codes: &'static Codes,

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use super::error::FolderError;
 
 /// The version of what `keys` describes.
+#[doc(hidden)]
 pub const FORMAT: u32 = 1;
 
 const TITLE: &str = "weir store, format ";
@@ -31,6 +32,7 @@ pub const CONTROL: &str = "control";
 
 /// A folder that this process has locked. Dropping it lets others in.
 #[derive(Debug)]
+#[doc(hidden)]
 pub struct Claim {
     path: PathBuf,
     lock: File,

@@ -23,6 +23,7 @@ mod shared;
 mod sync;
 pub mod verify;
 mod view;
+#[doc(hidden)]
 pub mod wal;
 
 use std::path::Path;

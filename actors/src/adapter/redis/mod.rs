@@ -45,15 +45,19 @@ use crate::json::Json;
 use crate::ops::UpdateOp;
 use crate::store::ledger::Body;
 
+#[doc(hidden)]
 pub use self::call::Applied;
 pub use self::error::RedisError;
+#[doc(hidden)]
 pub use self::feed::{Feed, FeedItem};
+#[doc(hidden)]
 pub use self::mesh::{Mesh, MeshFeed, MeshItem};
 pub use self::options::RedisOptions;
 
 /// Reads a published change of `group`, as the feed does; `None` where it is none. For fuzzing.
 #[cfg(feature = "testing")]
 #[must_use]
+#[doc(hidden)]
 pub fn read_message(group: &GroupKey, message: &bytes::Bytes) -> Option<crate::store::ledger::Recorded> {
     message::parse(group, message)
 }
@@ -65,6 +69,7 @@ pub fn read_message(group: &GroupKey, message: &bytes::Bytes) -> Option<crate::s
 /// So are the calls for one item, whoever makes them. Calls of others for other items may overtake an update, which reads first and may have
 /// to try again; but what concerns the whole group (lists, snapshots, events without an item) comes after all that was called before it.
 #[derive(Debug, Clone)]
+#[doc(hidden)]
 pub struct Redis {
     line: Line,
     feed: mpsc::UnboundedSender<feed::Ask>,
