@@ -2,6 +2,7 @@
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
 # make run-redis     a private Redis and two nodes on it, for a tour
 # make bench  the server beside others at the same work: load/results.json, load/results.svg and a table; seven minutes
+# make bench-parts   the parts by themselves, in time; make bench-instructions   in instructions and allocations; PARTS=fanout names some
 # make bench-store   what the file store costs          make bench-redis   what several nodes on one Redis cost
 # make soak   an hour of mixed load with faults, or SOAK_SECONDS of it
 # make fuzz   every reader of foreign bytes for FUZZ_SECONDS each; needs nightly and cargo-fuzz
@@ -21,13 +22,14 @@ SDK     = tests/sdk
 VENVS   = 0.10.0 0.25.0
 
 SOAK_SECONDS ?= 3600
+PARTS        ?=
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS ?= config frames ops redis subscriber worker
 CARGO_FUZZ    = rustup run nightly cargo fuzz
 
 # Tests run beside each other; a minute of load has the machine to itself.
 E2E = cargo test $(PROFILE) --workspace --test e2e --
-.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
+.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis bench-parts bench-instructions deps-instructions fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -61,6 +63,16 @@ bench-redis: deps-build deps-redis
 	cargo build $(PROFILE)
 	cargo run $(PROFILE) --example bench_redis
 
+# The profile differs from `release` in how our own crate is compiled: all else is there already.
+BENCH_PARTS = cargo bench --locked --workspace --bench parts --
+
+bench-parts: deps-build
+	$(BENCH_PARTS) '$(PARTS)'
+
+# Says how each part differs from the last run, so run it at both commits, one after the other.
+bench-instructions: deps-build deps-instructions
+	$(BENCH_PARTS) --instructions '$(PARTS)'
+
 # What it finds beyond the corpus stays outside the tree. An input that breaks something is in fuzz/artifacts.
 fuzz:
 	@$(CARGO_FUZZ) --version > /dev/null 2>&1 || \
@@ -90,6 +102,9 @@ deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust
 
 deps-redis:
 	@tests/install redis-server:redis-server redis-cli:redis-tools
+
+deps-instructions:
+	@tests/install valgrind:valgrind
 
 deps-bench: deps-build deps-redis
 	-@tests/install mosquitto:mosquitto nginx:nginx nchan:libnginx-mod-nchan
