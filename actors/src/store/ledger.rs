@@ -20,6 +20,8 @@ use super::input::Op;
 
 /// Heads of groups that nobody watches are forgotten when more than this many are held; see [`Ledger::forget`].
 const HEADS_KEPT: usize = 100_000;
+/// Items that the batch has room for, however small batches are.
+const LONE: usize = 16;
 
 /// What an operation changed, numbered and waiting for its commit.
 #[derive(Debug)]
@@ -294,7 +296,7 @@ impl Ledger {
         };
         self.writes.clear();
         self.pending_bytes = 0;
-        self.overlay.clear();
+        self.forget_overlay();
         self.made.clear();
         self.began = None;
         for key in self.changed.drain(..) {
@@ -306,6 +308,15 @@ impl Ledger {
         }
         let recorded = std::mem::take(&mut self.recorded);
         result.map(|()| recorded)
+    }
+
+    /// Clearing a map walks through all that it has room for: after one large batch, small ones would pay for that as long as the process lives.
+    fn forget_overlay(&mut self) {
+        let used = self.overlay.len().max(LONE);
+        self.overlay.clear();
+        if self.overlay.capacity() > 8 * used {
+            self.overlay.shrink_to(2 * used);
+        }
     }
 
     /// The state of a group, for those who begin to watch it. Call it only where the ledger is not [behind](Self::is_behind) for the group.

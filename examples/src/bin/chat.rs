@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/rooms/{room}", web::post().to(say))
             .service(web::scope("/live").configure(shared.routes()))
     });
-    let server = server.on_connect(nodelay).bind(address()?)?;
+    let server = server.on_connect(nodelay).shutdown_timeout(1).bind(address()?)?;
     announce(&server.addrs());
     server.run().await?;
     streams.shutdown().await;

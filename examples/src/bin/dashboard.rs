@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             )
             .service(web::scope("/live").configure(live.routes()))
     });
-    let server = server.on_connect(nodelay).bind(address()?)?;
+    let server = server.on_connect(nodelay).shutdown_timeout(1).bind(address()?)?;
     announce(&server.addrs());
     server.run().await?;
     measuring.abort();
