@@ -41,7 +41,7 @@ run-redis: deps-build deps-redis
 test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
-	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test file_store --test redis --test routes --test streams --test pages --test sqlite
+	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test public_api --test file_store --test redis --test routes --test streams --test pages --test sqlite
 	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
 	$(E2E) --test-threads 4
 	cargo test $(PROFILE) --workspace --test scenarios
@@ -89,6 +89,8 @@ lint: deps-build
 	cargo build $(PROFILE) --package weir-actors --no-default-features
 	@echo 'weir-actors without features must not bring actix-web'
 	@! cargo tree --locked --package weir-actors --no-default-features --edges normal | grep -E 'actix-web|rocksdb|redis'
+	@echo 'weir-actors can be published'
+	cargo package --locked --allow-dirty --quiet --package weir-actors
 	RUSTDOCFLAGS='-D warnings' cargo doc $(PROFILE) --package weir-actors --all-features --no-deps
 
 deps: deps-build deps-test

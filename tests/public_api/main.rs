@@ -32,10 +32,14 @@ fn public_items_are_those_that_are_listed() {
     let json = describe(scratch.path());
     let described: serde_json::Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
     if described["format_version"] != FORMAT {
-        println!("LEFT OUT: rustdoc writes version {} of its JSON, public-api reads {FORMAT}; take another version of it", described["format_version"]);
+        println!(
+            "LEFT OUT: rustdoc writes version {} of its JSON, public-api reads {FORMAT}; take another version of it",
+            described["format_version"]
+        );
         return;
     }
-    let api = public_api::Builder::from_rustdoc_json(&json).omit_blanket_impls(true).omit_auto_trait_impls(true).omit_auto_derived_impls(true);
+    let api =
+        public_api::Builder::from_rustdoc_json(&json).omit_blanket_impls(true).omit_auto_trait_impls(true).omit_auto_derived_impls(true);
     let found = api.build().unwrap().to_string();
     let listed = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/public-api.txt");
     if std::env::var_os("WEIR_BLESS").is_some() {

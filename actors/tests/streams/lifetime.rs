@@ -49,6 +49,29 @@ async fn last_handle_ends_what_runs_and_drops_what_is_held() {
     soon(ended).await;
 }
 
+#[cfg(feature = "rocksdb")]
+#[tokio::test]
+async fn folder_is_free_when_the_system_has_ended_either_way() {
+    use weir_actors::adapter::file::{FileOptions, FileStore};
+
+    let folder = tempfile::tempdir().unwrap();
+    let open = || FileStore::open(folder.path(), FileOptions::default());
+    let start = async |store| Streams::builder().adapter(store).start().await.unwrap();
+    let streams = start(open().unwrap()).await;
+    streams.set("s", "g", "i", &1).await.unwrap();
+    assert!(open().is_err(), "two stores in one folder");
+    soon(streams.shutdown()).await;
+    let streams = start(open().unwrap()).await;
+    assert_eq!(streams.get("s", "g", "i").await.unwrap(), Some(1));
+    drop(streams);
+    let freed = async {
+        while open().is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(freed).await;
+}
+
 #[tokio::test]
 async fn calls_after_the_end_say_so() {
     let streams = start(Settings::default()).await;
