@@ -15,6 +15,12 @@ impl Token {
         fits.then(|| Self(text.into()))
     }
 
+    /// The text, for who shows it to a server of its own. Not for a log or a message.
+    #[doc(hidden)]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `shown` is this token. How long that takes tells its length and nothing else.
     pub fn is(&self, shown: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(shown).into()

@@ -45,6 +45,33 @@ impl Drop for Claim {
     }
 }
 
+/// Who uses the folder at `path`, in words; `None` where nobody does. Makes and changes nothing.
+///
+/// # Errors
+/// Where that cannot be read.
+#[doc(hidden)]
+pub fn owner(path: &Path) -> std::io::Result<Option<String>> {
+    let lock = match File::open(path.join(LOCK)) {
+        Ok(lock) => lock,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(cause),
+    };
+    // Shared, so that two who ask are not in each other's way; a server that starts in this very moment is.
+    match lock.try_lock_shared() {
+        Ok(()) => lock.unlock().map(|()| None),
+        Err(TryLockError::WouldBlock) => Ok(Some(named_in(&lock))),
+        Err(TryLockError::Error(cause)) => Err(cause),
+    }
+}
+
+/// Who has written its name into the file that it holds locked.
+fn named_in(lock: &File) -> String {
+    let mut owner = String::new();
+    // Whoever holds it may be about to write its name.
+    let _ = lock.take(128).read_to_string(&mut owner);
+    if owner.is_empty() { "another process".to_owned() } else { owner.trim_end().to_owned() }
+}
+
 /// What is in a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Holds {
@@ -62,19 +89,13 @@ impl Claim {
         make(path)?;
         let file = path.join(LOCK);
         let options = File::options().read(true).write(true).create(true).truncate(false).open(&file);
-        let mut lock = options.map_err(|cause| FolderError::writing(&file, cause))?;
+        let lock = options.map_err(|cause| FolderError::writing(&file, cause))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                // Whoever holds it may be about to write its name.
-                let _ = (&mut lock).take(128).read_to_string(&mut owner);
-                let owner = if owner.is_empty() { "another process".to_owned() } else { owner.trim_end().to_owned() };
-                return Err(FolderError::Locked { path: path.into(), owner });
-            }
+            Err(TryLockError::WouldBlock) => return Err(FolderError::Locked { path: path.into(), owner: named_in(&lock) }),
             Err(TryLockError::Error(cause)) => return Err(FolderError::writing(&file, cause)),
         }
-        let named = lock.set_len(0).and_then(|()| writeln!(lock, "process {}", std::process::id()));
+        let named = lock.set_len(0).and_then(|()| writeln!(&lock, "process {}", std::process::id()));
         match named {
             // On a full disk it stays nameless.
             Err(cause) if cause.kind() != std::io::ErrorKind::StorageFull => return Err(FolderError::writing(&file, cause)),

@@ -13,6 +13,7 @@
 mod call;
 mod driver;
 mod error;
+mod examine;
 mod feed;
 mod index;
 mod keys;
@@ -48,6 +49,8 @@ use crate::store::ledger::Body;
 #[doc(hidden)]
 pub use self::call::Applied;
 pub use self::error::RedisError;
+#[doc(hidden)]
+pub use self::examine::{Examined, examine};
 #[doc(hidden)]
 pub use self::feed::{Feed, FeedItem};
 #[doc(hidden)]
