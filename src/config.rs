@@ -2,7 +2,7 @@
 //!
 //! Layout: `source` reads the file and has the `config` crate parse its YAML, `expand` does `${VAR:default}`, `keys` is the one
 //! table of our keys with their types and ranges, `modules` and `adapter` walk the parsed file by that table, `error` and `wording` say what is wrong,
-//! `changes` what differs when the file is read again.
+//! `changes` what differs when the file is read again, `explain` what holds and where it came from, by the `lines` of the file.
 //! The reader is lenient about what belongs to the engine that Weir replaces (collected in [`Config::skipped`] and
 //! [`Config::warnings`], for the caller to log) and strict about what is ours: a mistyped key stops the start.
 
@@ -10,7 +10,9 @@ mod adapter;
 pub(crate) mod changes;
 mod error;
 mod expand;
+pub(crate) mod explain;
 mod keys;
+mod lines;
 mod modules;
 mod source;
 #[cfg(test)]
@@ -125,6 +127,6 @@ impl Default for StreamConfig {
 pub(crate) fn load(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
     match path {
         None => Ok(Config::default()),
-        Some(path) => modules::read(source::parse(path)?, env),
+        Some(path) => Ok(modules::read(source::parse(path)?.0, env)?.0),
     }
 }

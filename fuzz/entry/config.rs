@@ -12,6 +12,7 @@ mod weir {
     pub(super) mod config;
 }
 
+use weir::config::explain::{HIDDEN, explain};
 use weir::config::{Config, ConfigError, load};
 
 /// What an environment variable holds.
@@ -27,7 +28,14 @@ pub fn run(data: &[u8]) {
         file.as_file().set_len(0).expect("a file can be emptied");
         file.rewind().expect("a file has a beginning");
         file.write_all(data).expect("room in a file");
-        judge(&read(file), &read(file));
+        let config = read(file);
+        judge(&config, &read(file));
+        if let Ok(config) = config {
+            let explained = explain(Some(file.path()), &variable).expect("what is taken can be explained");
+            assert_eq!(explained.config, config);
+            let token = explained.keys.iter().find(|key| key.key == "token").and_then(|key| key.value.as_deref());
+            assert!(token.is_none_or(|token| token == HIDDEN));
+        }
     });
 }
 

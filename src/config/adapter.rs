@@ -9,8 +9,8 @@ use super::wording::{hint, plain};
 use super::{AdapterConfig, FILE_PATH, REDIS_URL};
 use weir_actors::adapter::redis::RedisOptions;
 
-const KV_STORE: &str = "modules::stream::adapters::KvStore";
-const REDIS: &str = "modules::stream::adapters::RedisAdapter";
+pub(super) const KV_STORE: &str = "modules::stream::adapters::KvStore";
+pub(super) const REDIS: &str = "modules::stream::adapters::RedisAdapter";
 const BRIDGE: &str = "modules::stream::adapters::Bridge";
 
 impl Reader<'_> {

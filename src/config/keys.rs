@@ -271,6 +271,11 @@ impl Slot<'_> {
         }
     }
 
+    /// Whether the value is a whole number.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self, Self::Port(_) | Self::Millis(_) | Self::Grace(_) | Self::Number(..) | Self::Bytes(_))
+    }
+
     /// Whether two values of one key differ.
     pub(super) fn differs(&self, other: &Self) -> bool {
         match (self, other) {
@@ -286,6 +291,11 @@ impl Slot<'_> {
 fn is_host(text: &str) -> bool {
     let stray = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '[' | ']' | '@');
     !text.is_empty() && !text.contains(stray) && text.matches(':').count() != 1
+}
+
+/// The name that a choice has in the file.
+pub(super) fn name_of(choice: &impl Choice) -> &'static str {
+    choice.name()
 }
 
 /// One of a few names.

@@ -40,12 +40,23 @@ const SKIPPED: &[&str] = &[
     "modules::telemetry::TelemetryModule",
 ];
 
+/// What of a configuration a file has said.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The variable that each value came from, if any, by the full path of the key.
+    pub(super) values: BTreeMap<String, Option<String>>,
+    /// The path of the stream module's keys.
+    pub(super) stream_at: Option<String>,
+    /// The path of the worker module's keys.
+    pub(super) worker_at: Option<String>,
+}
+
 /// Makes a configuration of a parsed file.
 ///
 /// # Errors
 /// The first [`ConfigError`] met: top-level keys first, then modules in order, keys of one mapping by name.
-pub(super) fn read(root: Node, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
-    let mut reader = Reader { env, warnings: Vec::new() };
+pub(super) fn read(root: Node, env: &dyn Fn(&str) -> Option<String>) -> Result<(Config, Written), ConfigError> {
+    let mut reader = Reader { env, warnings: Vec::new(), written: Written::default() };
     let mut config = Config::default();
     match root {
         Node::List(modules) => reader.modules(&mut config, &Mapping::new(), &modules, "")?,
@@ -53,13 +64,14 @@ pub(super) fn read(root: Node, env: &dyn Fn(&str) -> Option<String>) -> Result<C
         Node::Scalar(_) => reader.warn("the configuration file is empty; everything has its default".to_owned()),
     }
     config.warnings = reader.warnings;
-    Ok(config)
+    Ok((config, reader.written))
 }
 
 /// Walks the file; what it has to say without failing is collected in `warnings`.
 pub(super) struct Reader<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     warnings: Vec<String>,
+    written: Written,
 }
 
 impl Reader<'_> {
@@ -130,12 +142,14 @@ impl Reader<'_> {
         if stream_at.is_none() {
             self.warn(format!("no {STREAM} is listed; it runs with its defaults"));
         }
-        let at = |module: Option<String>, class: &str| module.map_or(class.to_owned(), |at| format!("{at}.config"));
-        compare(&config.stream, &at(stream_at, STREAM), &config.worker, &at(worker_at, WORKER))
+        let own = |module: Option<String>| module.map(|at| format!("{at}.config"));
+        (self.written.stream_at, self.written.worker_at) = (own(stream_at), own(worker_at));
+        let (stream_at, worker_at) = (self.written.stream_at.as_deref(), self.written.worker_at.as_deref());
+        compare(&config.stream, stream_at.unwrap_or(STREAM), &config.worker, worker_at.unwrap_or(WORKER))
     }
 
     /// The class of a module or an adapter, and the mapping that names it.
-    pub(super) fn class<'n>(&self, node: &'n Node, at: &str) -> Result<Class<'n>, ConfigError> {
+    pub(super) fn class<'n>(&mut self, node: &'n Node, at: &str) -> Result<Class<'n>, ConfigError> {
         let Node::Mapping(entry) = node else {
             return Err(bad(at, node, "a mapping with `class` and `config`"));
         };
@@ -147,6 +161,7 @@ impl Reader<'_> {
         };
         match self.resolve(scalar, &at)? {
             Expanded { scalar: Scalar::Text(name), variable } => {
+                self.written.values.insert(at, variable.clone());
                 // What a variable holds is not shown.
                 let shown = variable.map_or_else(|| quotable(&name), |variable| format!("a text from ${{{variable}}}"));
                 Ok(Class { name, shown, entry })
@@ -186,6 +201,9 @@ impl Reader<'_> {
     }
 
     fn set<S>(&mut self, section: &mut S, key: &Key<S>, node: &Node, at: &str) -> Result<(), ConfigError> {
+        if !matches!(node, Node::Scalar(_)) {
+            self.written.values.insert(at.to_owned(), None);
+        }
         let slot = match (key.slot)(section) {
             Slot::Adapter(adapter) => return self.adapter(adapter, node, at),
             Slot::Ignored => {
@@ -211,6 +229,7 @@ impl Reader<'_> {
                     let Node::Scalar(scalar) = node else { return Err(bad(&at, node, &Slot::Choice(&mut overflow).expected())) };
                     let found = self.resolve(scalar, &at)?;
                     Slot::Choice(&mut overflow).set(&found.scalar).map_err(|expected| bad_scalar(&at, &found, &expected))?;
+                    self.written.values.insert(at, found.variable);
                     streams.insert(stream.as_str().into(), overflow);
                 }
                 return Ok(());
@@ -232,6 +251,7 @@ impl Reader<'_> {
                     let Node::Scalar(scalar) = node else { return Err(bad(&at, node, &slot.expected())) };
                     let found = self.resolve(scalar, &at)?;
                     slot.set(&found.scalar).map_err(|expected| bad_scalar(&at, &found, &expected))?;
+                    self.written.values.insert(at, found.variable);
                 }
                 return Ok(());
             }
@@ -252,7 +272,9 @@ impl Reader<'_> {
         slot.set(&found.scalar).map_err(|expected| match secret {
             true => ConfigError::BadValue { key: at.to_owned(), found: "something else (not shown)".to_owned(), expected },
             false => bad_scalar(at, &found, &expected),
-        })
+        })?;
+        self.written.values.insert(at.to_owned(), found.variable);
+        Ok(())
     }
 
     pub(super) fn resolve(&self, scalar: &Scalar, at: &str) -> Result<Expanded, ConfigError> {

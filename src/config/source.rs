@@ -35,16 +35,23 @@ pub(super) enum Node {
     Mapping(BTreeMap<String, Node>),
 }
 
-/// Reads and parses the file: a mapping, or the bare list of modules.
+/// Reads and parses the file: a mapping, or the bare list of modules. Beside it its text.
 ///
 /// # Errors
 /// [`ConfigError::Unreadable`], [`ConfigError::TooLarge`] or [`ConfigError::Yaml`].
-pub(super) fn parse(path: &Path) -> Result<Node, ConfigError> {
-    let text = read(path)?;
+pub(super) fn parse(path: &Path) -> Result<(Node, String), ConfigError> {
+    let mut text = read(path)?;
     // Windows editors begin a file with a byte order mark.
-    parse_text(text.trim_start_matches('\u{feff}'))
-        .map_err(|reason| ConfigError::Yaml { path: path.to_owned(), reason: expand::unmask(&reason) })
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text = text.trim_start_matches(BYTE_ORDER_MARK).to_owned();
+    }
+    match parse_text(&text) {
+        Ok(root) => Ok((root, text)),
+        Err(reason) => Err(ConfigError::Yaml { path: path.to_owned(), reason: expand::unmask(&reason) }),
+    }
 }
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |cause| ConfigError::Unreadable { path: path.to_owned(), cause };

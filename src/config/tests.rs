@@ -4,6 +4,7 @@
 
 mod example;
 mod expansion;
+mod explaining;
 mod guards;
 mod hostile;
 mod refusal;
