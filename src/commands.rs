@@ -1,166 +1,79 @@
-//! Commands that look after the store: through the server that runs on it, or on the folder itself where none does.
+//! The commands beside the server, one noun or verb per file; `output` is what they print by.
 
-mod import;
+pub(crate) mod call;
+mod check_config;
+pub(crate) mod completions;
+mod doctor;
+pub(crate) mod event;
+pub(crate) mod item;
+pub(crate) mod listing;
+mod output;
+pub(crate) mod store;
+pub(crate) mod watch;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use clap::Subcommand;
-use weir_actors::adapter::file::maintain::{self, Copied};
-use weir_actors::adapter::file::verify::{self, Verification};
-use weir_actors::adapter::file::{FileOptions, FileStore};
+use serde_json::json;
 
-use crate::config::{AdapterConfig, Config};
-use crate::control::{Client, Import, Request};
+use crate::arguments::Command;
+use crate::client::ClientError;
+use crate::config::{self, Config, ConfigError};
+use output::Output;
 
-/// A command for the file store that the configuration names.
-#[derive(Subcommand)]
-pub(crate) enum StoreCommand {
-    /// Write one stream as NDJSON, as it is at one moment, while the server runs or without it.
-    Export {
-        /// The stream.
-        stream: String,
-        /// Write into this file instead of to standard output. It must not exist.
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
-    /// Read a stream that `export` has written. Where the server runs, subscribers and triggers see each item come.
-    Import {
-        /// The file; standard input where it is missing.
-        file: Option<PathBuf>,
-        #[command(flatten)]
-        how: Import,
-    },
-    /// Copy the whole store into a folder, as it is at one moment, while the server runs or without it.
-    Backup {
-        /// An empty folder, or one that does not exist.
-        folder: PathBuf,
-    },
-    /// Make a backup the store. The server must be stopped.
-    Restore {
-        /// What `backup` has written.
-        folder: PathBuf,
-        /// Put a store that is there already aside, in its folder.
-        #[arg(long)]
-        replace: bool,
-    },
-    /// Read through the whole store, or a backup, and report what is damaged. Changes nothing.
-    Verify {
-        /// A backup, or the folder of another store.
-        folder: Option<PathBuf>,
-    },
-}
-
-/// Carries out a command.
+/// Carries out a command other than `serve`.
 ///
 /// # Errors
 /// What went wrong and what to do.
-pub(crate) fn run(command: StoreCommand, config: &Config) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: Command, path: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
+    let out = &mut Output::new(json);
     match command {
-        StoreCommand::Export { stream, output } => {
-            export(store_folder(config)?, &stream, output.as_deref())?;
+        // Main's own.
+        Command::Serve => return Ok(ExitCode::SUCCESS),
+        Command::Completions(completions) => completions.run(out),
+        Command::CheckConfig => return check_config::run(path, out),
+        Command::Doctor => return doctor::run(path, out),
+        Command::Call(call) => call.run(&read(path)?, out),
+        Command::Get(get) => get.run(&read(path)?, out),
+        Command::Set(set) => set.run(&read(path)?, out),
+        Command::Update(update) => update.run(&read(path)?, out),
+        Command::Delete(delete) => delete.run(&read(path)?, out),
+        Command::List(list) => list.run(&read(path)?, out),
+        Command::Streams(streams) => streams.run(&read(path)?, out),
+        Command::Send(send) => send.run(&read(path)?, out),
+        Command::Watch(watch) => watch.run(&read(path)?, out),
+        Command::Store(command) => {
+            let config = read(path)?;
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            return store::run(command, &config, out);
         }
-        StoreCommand::Import { file, how } => {
-            let from: Box<dyn Read> = match &file {
-                Some(path) => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
-                None => Box::new(io::stdin()),
-            };
-            let items = import(config, from, how)?;
-            say(&format!("{items} items imported"))?;
-        }
-        StoreCommand::Backup { folder } => {
-            let (store, to) = (store_folder(config)?, std::path::absolute(&folder)?);
-            let copied = match Client::connect(store) {
-                Some(server) => server.ask(&Request::Backup(to), &mut io::empty())?,
-                None => maintain::backup(store, &to)?,
-            };
-            tell_copied("backup of", store, &copied)?;
-        }
-        StoreCommand::Restore { folder, replace } => {
-            let store = store_folder(config)?;
-            let copied = maintain::restore(&folder, store, replace)?;
-            tell_copied("restored from", &folder, &copied)?;
-        }
-        StoreCommand::Verify { folder } => {
-            let store = folder.as_deref().map_or_else(|| store_folder(config), Ok)?;
-            let found: Verification = match Client::connect(store) {
-                Some(server) => server.ask(&Request::Verify, &mut io::empty())?,
-                None => verify::verify(store)?,
-            };
-            return tell_verified(store, &found);
-        }
-    }
+    }?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn store_folder(config: &Config) -> anyhow::Result<&Path> {
-    match &config.stream.adapter {
-        AdapterConfig::File { path, .. } => Ok(path),
-        AdapterConfig::InMemory => bail!("the configured adapter keeps items in memory; there is no store to work on"),
-        AdapterConfig::Redis(_) => bail!("the configured adapter keeps items in Redis; look after them there"),
-        AdapterConfig::Functions(prefix) => bail!("the configured adapter is a worker's, {prefix}; look after its items there"),
+/// Tells that a command, or the server, has failed.
+pub(crate) fn failed(error: &anyhow::Error, json: bool) -> ExitCode {
+    if json {
+        let (code, message) = match error.downcast_ref::<ClientError>() {
+            Some(error) => (error.code(), error.message()),
+            None if error.is::<ConfigError>() => ("bad_configuration", format!("{error:#}")),
+            None => ("command_failed", format!("{error:#}")),
+        };
+        // Where nobody reads, there is nobody to tell.
+        let _ = Output::new(true).json(&json!({"error": {"code": code, "message": message}}).to_string());
+    } else {
+        output::note(format_args!("weir: {error:#}"));
     }
+    ExitCode::FAILURE
 }
 
-fn export(store: &Path, stream: &str, output: Option<&Path>) -> anyhow::Result<()> {
-    let mut out: Box<dyn Write> = match output {
-        Some(path) => Box::new(File::create_new(path).with_context(|| format!("cannot make {}", path.display()))?),
-        None => Box::new(io::stdout()),
-    };
-    let written = export_to(store, stream, &mut BufWriter::with_capacity(64 << 10, &mut out));
-    if let (Err(_), Some(path)) = (&written, output) {
-        // Half a file is worse than none.
-        let _ = std::fs::remove_file(path);
-    }
-    written
+fn read(path: Option<&Path>) -> Result<Config, ConfigError> {
+    config::load(path, &|name| std::env::var(name).ok())
 }
 
-fn export_to(store: &Path, stream: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    match Client::connect(store) {
-        Some(server) => server.export(stream, out),
-        None => {
-            FileStore::open_existing(store, FileOptions::default())?.handle().export(stream, out)?;
-            Ok(())
-        }
-    }
-}
-
-fn import(config: &Config, mut from: Box<dyn Read>, how: Import) -> anyhow::Result<u64> {
-    match Client::connect(store_folder(config)?) {
-        Some(server) => server.ask(&Request::Import(how), &mut from),
-        None => import::run(config, from, &how),
-    }
-}
-
-fn tell_copied(what: &str, from: &Path, copied: &Copied) -> io::Result<()> {
-    say(&format!("{what} {}: {} files, {} bytes in {}", from.display(), copied.files, copied.bytes, copied.path.display()))?;
-    copied.aside.as_ref().map_or(Ok(()), |aside| say(&format!("the store that was there is in {}", aside.display())))
-}
-
-fn tell_verified(store: &Path, found: &Verification) -> anyhow::Result<ExitCode> {
-    let Verification { streams, groups, items, bytes, .. } = found;
-    say(&format!("{}: {streams} streams, {groups} groups, {items} items with values of {bytes} bytes", store.display()))?;
-    for note in &found.notes {
-        say(&format!("note: {note}"))?;
-    }
-    if found.is_whole() {
-        say("everything can be read")?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for problem in &found.problems {
-        say(&format!("damaged: {problem}"))?;
-    }
-    if found.more_problems > 0 {
-        say(&format!("damaged: {} more", found.more_problems))?;
-    }
-    say("`weir restore` brings back a backup; `weir export` still writes the streams that are whole")?;
-    Ok(ExitCode::FAILURE)
-}
-
-/// Writes a line to standard output.
-fn say(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
+/// Runs what waits for sockets.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

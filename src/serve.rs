@@ -18,7 +18,7 @@ use crate::reload::Reload;
 use crate::tls::Certificates;
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
-const BACKLOG: i32 = 4_096;
+pub(crate) const BACKLOG: i32 = 4_096;
 
 /// Serves until a signal comes or an actor dies; `config` is what the file at `path` says.
 ///
