@@ -20,6 +20,7 @@ mod auth;
 mod bad_frames;
 mod bad_input;
 mod calls;
+mod commands;
 mod conformance;
 mod crash;
 mod disconnect;

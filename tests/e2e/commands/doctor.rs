@@ -1,0 +1,168 @@
+//! `weir doctor`.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Ended, weir_by};
+use crate::redis_server::RedisServer;
+use crate::server::Server;
+
+/// A configuration for a server that does not run, in a folder of its own.
+struct Place(TempDir);
+
+impl Place {
+    fn new(workers: &str, streams: &str, adapter: &Value) -> Self {
+        let place = Self(TempDir::with_prefix("weir-e2e-").unwrap());
+        let (worker_host, worker_port) = parts(workers);
+        let (stream_host, stream_port) = parts(streams);
+        let config = json!({
+            "host": worker_host, "port": worker_port,
+            "modules": [{"class": "modules::stream::StreamModule",
+                         "config": {"host": stream_host, "port": stream_port, "adapter": adapter, "max_connections": 10}},
+                        {"class": "modules::worker::WorkerModule", "config": {"max_connections": 10}}],
+        });
+        std::fs::write(place.config(), config.to_string()).unwrap();
+        place
+    }
+
+    fn config(&self) -> PathBuf {
+        self.0.path().join("weir.yaml")
+    }
+
+    async fn doctor(&self, arguments: &[&str]) -> Ended {
+        weir_by(&self.config(), &[&["doctor"], arguments].concat()).await
+    }
+
+    /// The verdict and the detail of each check, and the exit code.
+    async fn checks(&self) -> (Value, i32) {
+        let ended = self.doctor(&["--json"]).await;
+        let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(found["ok"], ended.code == 0, "{found}");
+        (found["checks"].clone(), ended.code)
+    }
+}
+
+fn parts(address: &str) -> (&str, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    (host, port.parse().unwrap())
+}
+
+fn files(path: &Path) -> Value {
+    json!({"class": "modules::stream::adapters::KvStore", "config": {"file_path": path, "min_free_bytes": 0}})
+}
+
+/// The verdict of a check, and what was found and advised.
+fn of(checks: &Value, what: &str) -> (String, String) {
+    let check = checks.as_array().unwrap().iter().find(|check| check["what"] == what).unwrap_or_else(|| panic!("no {what} in {checks}"));
+    let advice = check["advice"].as_str().map(|advice| format!(" ({advice})")).unwrap_or_default();
+    (check["verdict"].as_str().unwrap().to_owned(), format!("{}{advice}", check["detail"].as_str().unwrap()))
+}
+
+/// Whether a check came out like this.
+fn assert_is(checks: &Value, what: &str, verdict: &str, parts: &[&str]) {
+    let (found, text) = of(checks, what);
+    assert!(found == verdict && parts.iter().all(|part| text.contains(part)), "{what}: {found}: {text}");
+}
+
+#[tokio::test]
+async fn doctor_of_a_server_that_could_start_is_content() {
+    let folder = TempDir::new().unwrap();
+    let place = Place::new("127.0.0.1:0", "127.0.0.1:0", &files(&folder.path().join("a/store")));
+    let (checks, code) = place.checks().await;
+    assert_eq!(code, 0);
+    assert_is(&checks, "configuration", "ok", &["weir.yaml"]);
+    assert_is(&checks, "worker port", "ok", &["any free port"]);
+    assert_is(&checks, "store", "ok", &["a/store will be made"]);
+    assert_is(&checks, "disk", "ok", &["free"]);
+    assert!(!folder.path().join("a").exists(), "a doctor changes nothing");
+    let lines = place.doctor(&[]).await.printed();
+    assert!(lines.lines().any(|line| line == "ok    worker port    any free port"), "{lines}");
+}
+
+#[tokio::test]
+async fn doctor_meets_the_server_that_runs() {
+    let store = TempDir::new().unwrap();
+    let server = Server::on(store.path(), &json!({}), &[]).unwrap();
+    let (checks, code) = Place::new(server.workers(), server.streams(), &files(store.path())).checks().await;
+    assert_eq!(code, 0, "{checks}");
+    assert_is(&checks, "worker port", "ok", &[server.workers(), "takes workers"]);
+    assert_is(&checks, "stream port", "ok", &["a Weir on", server.streams(), "is ready"]);
+    assert_is(&checks, "store", "ok", &["in use by process", "takes commands"]);
+    server.kill();
+    let (checks, _) = Place::new("127.0.0.1:0", "127.0.0.1:0", &files(store.path())).checks().await;
+    assert_is(&checks, "store", "ok", &["nobody uses it"]);
+}
+
+#[tokio::test]
+async fn port_that_something_else_has_is_a_failure_that_says_how_to_find_it() {
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = stranger.local_addr().unwrap().to_string();
+    // It ends with the process.
+    thread::spawn(move || while stranger.accept().is_ok() {});
+    let store = TempDir::new().unwrap();
+    let place = Place::new(&address, &address, &files(store.path()));
+    let (checks, code) = place.checks().await;
+    assert_eq!(code, 1);
+    for what in ["worker port", "stream port"] {
+        assert_is(&checks, what, "fail", &[&address, "taken by something else", "ss -ltnp", "another `port`"]);
+    }
+    let said = place.doctor(&[]).await;
+    assert!(said.code == 1 && said.stdout.contains("fail  stream port    "), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn host_and_folder_that_cannot_be_had_are_failures() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (checks, code) = Place::new("192.0.2.1:4000", "127.0.0.1:0", &files(&file)).checks().await;
+    assert_eq!(code, 1);
+    assert_is(&checks, "worker port", "fail", &["192.0.2.1:4000", "set `host`"]);
+    assert_is(&checks, "store", "fail", &["is no folder", "`file_path`"]);
+}
+
+#[tokio::test]
+async fn reserve_that_the_disk_does_not_have_is_a_failure() {
+    let store = TempDir::new().unwrap();
+    let mut adapter = files(store.path());
+    adapter["config"]["min_free_bytes"] = json!(1u64 << 50);
+    let (checks, code) = Place::new("127.0.0.1:0", "127.0.0.1:0", &adapter).checks().await;
+    assert_eq!(code, 1);
+    assert_is(&checks, "disk", "fail", &["writes are refused", "`min_free_bytes`"]);
+}
+
+#[tokio::test]
+async fn redis_is_asked_what_it_does_with_items() {
+    let mut redis = RedisServer::start(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let mut adapter = redis.adapter();
+    adapter["config"]["response_timeout_ms"] = json!(1_000);
+    let place = Place::new("127.0.0.1:0", "127.0.0.1:0", &adapter);
+    let (checks, code) = place.checks().await;
+    assert_eq!(code, 0, "{checks}");
+    assert_is(&checks, "redis", "ok", &[&format!("127.0.0.1:{}", redis.port()), "version "]);
+    assert_is(&checks, "redis memory", "warn", &["100 MiB", "allkeys-lru", "noeviction"]);
+    assert_is(&checks, "redis log", "warn", &["appendonly no"]);
+    assert_is(&checks, "redis clock", "ok", &["ms"]);
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    redis.cli(&["CONFIG", "SET", "appendonly", "yes"]);
+    let (checks, _) = place.checks().await;
+    assert_is(&checks, "redis memory", "ok", &["noeviction"]);
+    assert_is(&checks, "redis log", "ok", &["appendfsync everysec"]);
+    redis.kill();
+    let (checks, code) = place.checks().await;
+    assert_eq!(code, 1);
+    assert_is(&checks, "redis", "fail", &["was not reached", "PONG"]);
+}
+
+#[tokio::test]
+async fn configuration_that_is_wrong_is_a_failure_and_the_rest_is_looked_at() {
+    let place = Place::new("127.0.0.1:0", "127.0.0.1:0", &json!({"class": "modules::stream::adapters::Nothing"}));
+    let (checks, code) = place.checks().await;
+    assert_eq!(code, 1);
+    assert_is(&checks, "configuration", "fail", &["unknown class", "`weir check-config`"]);
+    assert!(matches!(of(&checks, "clock").0.as_str(), "ok" | "warn"));
+}
