@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::clock::{self, Millis};
-use crate::error::CloseCode;
+use crate::error::{self, CloseCode};
 use crate::functions::Registry;
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 
 /// What the auth function is told of a connection.
 #[derive(Debug, Clone, Serialize)]
@@ -57,6 +58,9 @@ pub async fn authorize(registry: &Registry, input: &AuthInput) -> Result<Grant, 
             read(&output.into_json(), clock::wall()).inspect_err(|code| tracing::info!(function, code = code.code(), "client refused"))
         }
         Err(error) => {
+            if error.code == error::INVOCATION_TIMEOUT {
+                registry.metrics.limit(Limit::Auth);
+            }
             tracing::warn!(function, code = %error.code, %error, "the auth function failed; nobody gets in");
             Err(CloseCode::AuthUnavailable)
         }

@@ -27,6 +27,12 @@ impl Health {
         drop(self.link.set(up));
     }
 
+    /// Whether the store's backend is connected; `None` where there is nothing to be connected to.
+    #[must_use]
+    pub fn link(&self) -> Option<bool> {
+        self.link.get().map(|up| up.load(Ordering::Relaxed))
+    }
+
     /// What does not work, in words; empty where everything does.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
@@ -37,7 +43,7 @@ impl Health {
         if self.store_fails.load(Ordering::Relaxed) {
             troubles.push("the store does not commit; its log says why".to_owned());
         }
-        if self.link.get().is_some_and(|up| !up.load(Ordering::Relaxed)) {
+        if self.link() == Some(false) {
             troubles.push("redis is not connected".to_owned());
         }
         troubles

@@ -35,6 +35,7 @@
 //! - [`settings`]: limits and behaviour; [`origin`], [`token`]: who may connect
 //! - [`adapter`]: where items are kept, and the trait to keep them elsewhere; with feature `testing`, `testing` has the checks for one's own
 //! - `ws`, with the feature of that name: the ports, as routes and as a server of its own
+//! - [`metrics`]: what is counted, for those who operate it
 //! - [`json`], [`ids`], [`clock`], [`error`]: values, names, timestamps, and every code that is answered
 //!
 //! # Inside
@@ -42,10 +43,10 @@
 //! For those who change this crate: what follows is public for its tests and fuzzers, is not shown in this documentation, and may change at any time. In layers; a file uses its
 //! own layer and those above it in this list.
 //!
-//! - words: `ids`, `json`, `clock`, `change`, `error`, `token`, `origin`, `settings`, `health`, `counts`, `hash`
+//! - words: `ids`, `json`, `clock`, `change`, `error`, `token`, `origin`, `settings`, `health`, `counts`, `distribution`, `hash`
 //! - protocol without I/O: `frame`, `wire`, `ops`
 //! - storage: `adapter`
-//! - actors: `store`, `group`, `session`, `trigger`, `functions` (who serves what), `auth`, `guardian`
+//! - actors: `store`, `group`, `session`, `trigger`, `functions` (who serves what), `auth`, `guardian`, `metrics`
 //! - system: `system`, `streams`, `testing`, and `ws`, the only user of actix-web
 
 pub mod adapter;
@@ -56,6 +57,7 @@ pub mod change;
 pub mod clock;
 #[doc(hidden)]
 pub mod counts;
+pub mod distribution;
 pub mod error;
 #[doc(hidden)]
 pub mod frame;
@@ -70,6 +72,7 @@ mod hash;
 pub mod health;
 pub mod ids;
 pub mod json;
+pub mod metrics;
 #[doc(hidden)]
 pub mod ops;
 pub mod origin;

@@ -22,6 +22,7 @@ use weir_actors::group::roster::Scope;
 use weir_actors::group::{Group, Subscribe, Unsubscribe};
 use weir_actors::ids::{GroupKey, ItemKey, Name, SocketId};
 use weir_actors::json::Json;
+use weir_actors::metrics::peer::{Counted, Peer};
 use weir_actors::session::body::Body;
 use weir_actors::session::outbox::{OutboxRef, Shut};
 use weir_actors::settings::Settings;
@@ -59,7 +60,8 @@ struct Subscriber {
 impl Subscriber {
     fn join(local: &Rc<Local>, key: &GroupKey, nobody: &Addr<Nobody>, outbox_bytes: usize) -> Self {
         let socket = SocketId::next();
-        let outbox = OutboxRef::new(socket, outbox_bytes, nobody.clone().recipient(), None);
+        let counted = Counted::new(local.registry.metrics.clone(), Peer::Subscriber);
+        let outbox = OutboxRef::new(socket, outbox_bytes, nobody.clone().recipient(), None, &counted);
         local.add(socket, outbox.clone());
         let group = local.enter(key);
         group.do_send(Subscribe { socket, subscription_id: "s".into(), scope: Scope::Group });

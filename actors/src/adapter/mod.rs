@@ -9,7 +9,10 @@ pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
 
+use std::sync::Arc;
+
 use crate::clock::Millis;
+use crate::distribution::Histogram;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 
@@ -190,4 +193,9 @@ pub trait Adapter: Send + 'static {
 
     /// Which life of the store numbers the changes.
     fn epoch(&self) -> u64;
+
+    /// Where the adapter counts how long it takes to force what was written onto a disk, if it does that.
+    fn syncs(&self) -> Option<Arc<Histogram>> {
+        None
+    }
 }

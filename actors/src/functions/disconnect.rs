@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{Registry, ReplyTo};
 use crate::error::{CallError, CloseCode, Output};
 use crate::json::Json;
+use crate::metrics::calls::BuiltIn;
 use crate::trigger::admission::Membership;
 
 /// The function's id.
@@ -79,8 +80,14 @@ impl Drop for Inquiry {
 pub fn call(registry: &Registry, data: &Json, reply: ReplyTo) {
     let whom = match read(data) {
         Ok(whom) => whom,
-        Err(detail) => return reply.send(Err(CallError::bad_input(ID, detail))),
+        Err(detail) => {
+            let outcome = Err(CallError::bad_input(ID, detail));
+            registry.metrics.served(BuiltIn::Disconnect, &outcome);
+            return reply.send(outcome);
+        }
     };
+    // Nothing can go wrong with it any more.
+    registry.metrics.served(BuiltIn::Disconnect, &Ok(()));
     let inquiry = Arc::new(Inquiry { whom, count: AtomicUsize::new(0), reply });
     for subscribers in registry.subscribers.read().iter() {
         subscribers.do_send(Disconnect(inquiry.clone()));

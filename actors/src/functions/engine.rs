@@ -9,6 +9,7 @@ use super::{Registry, ReplyTo, Worker};
 use crate::clock;
 use crate::error::{CallError, Output};
 use crate::json::Json;
+use crate::metrics::calls::BuiltIn;
 use crate::store::input;
 use crate::trigger::Notice;
 use crate::trigger::config::BUILT_IN;
@@ -65,13 +66,19 @@ pub fn call(registry: &Registry, id: &str, caller: Option<&Arc<Worker>>, data: &
                 log(level, caller, text("message").unwrap_or_default());
                 Some(Value::Null)
             }
-            _ => return reply.send(Err(CallError::function_not_found(id))),
+            _ => {
+                let outcome = Err(CallError::function_not_found(id));
+                registry.metrics.served(BuiltIn::Engine, &outcome);
+                return reply.send(outcome);
+            }
         },
     };
-    reply.send(match result {
+    let outcome = match result {
         Some(value) => Ok(Output::Value(Json::from_value(&value))),
         None => Err(CallError::bad_input(id, "nothing has that name; list to see what is there")),
-    });
+    };
+    registry.metrics.served(BuiltIn::Engine, &outcome);
+    reply.send(outcome);
 }
 
 fn describe(registry: &Registry, worker: &Arc<Worker>, mut input: Map<String, Value>) {

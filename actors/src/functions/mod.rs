@@ -26,6 +26,10 @@ use crate::error::{self, CallError, Outcome, Output};
 use crate::health::Health;
 use crate::ids::SocketId;
 use crate::json::Json;
+use crate::metrics::Metrics;
+use crate::metrics::calls::{BuiltIn, Ending};
+use crate::metrics::limit::Limit;
+use crate::metrics::snapshot::Snapshot;
 use crate::session::subscribers::Subscribers;
 use crate::settings::{Guards, Settings};
 use crate::store::input;
@@ -108,6 +112,8 @@ pub struct Registry {
     pub health: Health,
     /// What is counted by stream.
     pub counts: Counts,
+    /// What is counted of everything else.
+    pub metrics: Arc<Metrics>,
     /// Streams with an override, so that the store looks into the table only where there is one.
     overridden: AtomicUsize,
     actors: OnceLock<Actors>,
@@ -138,6 +144,7 @@ impl Registry {
             subscribers: RwLock::default(),
             health: Health::default(),
             counts: Counts::default(),
+            metrics: Arc::default(),
             overridden: AtomicUsize::new(0),
             actors: OnceLock::new(),
         })
@@ -194,6 +201,18 @@ impl Registry {
         troubles
     }
 
+    /// All numbers that the system has of itself, as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            ready: self.not_ready().is_empty(),
+            dropped: self.counts.dropped(),
+            in_flight: self.workers.read().values().map(|worker| worker.in_flight.load(Ordering::Relaxed) as u64).sum(),
+            redis_connected: self.health.link(),
+            ..self.metrics.snapshot()
+        }
+    }
+
     fn own_overrides(&self, stream: &str) -> Overrides {
         if self.overridden.load(Ordering::Acquire) == 0 {
             return Overrides::default();
@@ -212,6 +231,7 @@ impl Registry {
 
     /// Registers a function of `worker`.
     pub fn register_function(&self, id: &str, worker: &Arc<Worker>, info: table::FunctionInfo) {
+        self.metrics.know(id);
         let entry = table::Entry { owner: worker.socket, handle: worker.clone(), info: Arc::new(info) };
         let mut functions = self.functions.write();
         functions.register(id, entry);
@@ -245,19 +265,25 @@ impl Registry {
     pub fn invoke(&self, call: Invoke) {
         let (worker, http) = match self.functions.read().get(&call.function_id) {
             Some(entry) => (entry.handle.clone(), entry.info.http),
-            None => return call.reply.send(Err(CallError::function_not_found(&call.function_id))),
+            None => {
+                self.metrics.invoked(&call.function_id, Ending::NotFound, None);
+                return call.reply.send(Err(CallError::function_not_found(&call.function_id)));
+            }
         };
         if http {
             let text = format!(
                 "function '{}' is registered with an HTTP address; Weir calls functions of connected workers only",
                 call.function_id
             );
+            self.metrics.invoked(&call.function_id, Ending::NotFound, None);
             return call.reply.send(Err(CallError::new(error::FUNCTION_NOT_INVOKABLE, text)));
         }
         let limit = self.settings.worker.max_invocations;
         if worker.in_flight.fetch_add(1, Ordering::Relaxed) >= limit {
             worker.in_flight.fetch_sub(1, Ordering::Relaxed);
             let text = format!("{limit} calls are under way at the worker that serves '{}'; call again later", call.function_id);
+            self.metrics.invoked(&call.function_id, Ending::Overloaded, None);
+            self.metrics.limit(Limit::Invocations);
             return call.reply.send(Err(CallError::new(error::OVERLOADED, text)));
         }
         // Unbounded as far as actix goes; the count above is the bound.
@@ -291,7 +317,12 @@ impl Registry {
         } else if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
             let store = self.store().ok_or_else(|| stopped(function_id))?;
             let behind = |_| CallError::new(error::OVERLOADED, "the store is behind; call again later");
-            store.try_send(crate::store::Submit { op: op?, by: SocketId::NONE, reply }).map_err(behind)?;
+            let submitted = op.and_then(|op| store.try_send(crate::store::Submit { op, by: SocketId::NONE, reply }).map_err(behind));
+            match (&submitted, input::Function::of(function_id)) {
+                (Err(_), Some(function)) => self.metrics.served(BuiltIn::Stream(function), &submitted),
+                _ => self.metrics.submitted.add(1),
+            }
+            submitted?;
         } else {
             self.invoke(Invoke { function_id: function_id.into(), data, trace: Trace::default(), reply, timeout });
         }

@@ -47,14 +47,20 @@ impl Burst {
 pub(super) struct Full(Vec<(SocketId, u64)>);
 
 impl Full {
-    /// Pushes so many changes to a socket, unless an earlier one has found no room.
-    pub(super) fn push<S>(&mut self, (socket, sink): (&SocketId, &S), count: u64, push: impl FnOnce(&S) -> bool) {
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Pushes so many changes to a socket, unless an earlier one has found no room. Whether they were taken.
+    pub(super) fn push<S>(&mut self, (socket, sink): (&SocketId, &S), count: u64, push: impl FnOnce(&S) -> bool) -> bool {
         let before = if self.0.is_empty() { None } else { self.0.iter_mut().find(|(full, _)| full == socket) };
         match before {
             Some((_, dropped)) => *dropped += count,
-            None if push(sink) => {}
+            None if push(sink) => return true,
             None => self.0.push((*socket, count)),
         }
+        false
     }
 
     /// They, and how many changes each of them was not told.

@@ -101,6 +101,7 @@ impl Local {
         let entry =
             groups.entry(key.clone()).or_insert_with(|| Entry { group: Group::new(key.clone(), self.clone()).start(), subscriptions: 0 });
         entry.subscriptions += 1;
+        self.registry.metrics.joins.subscriptions.add(1);
         entry.group.clone()
     }
 
@@ -109,6 +110,7 @@ impl Local {
         let mut groups = self.groups.borrow_mut();
         let Some(entry) = groups.get_mut(key) else { return };
         entry.subscriptions -= 1;
+        self.registry.metrics.joins.subscriptions.sub(1);
         if entry.subscriptions == 0 {
             entry.group.do_send(Close);
             groups.remove(key);

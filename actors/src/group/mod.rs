@@ -8,6 +8,7 @@
 pub(crate) mod burst;
 pub mod local;
 pub mod roster;
+pub mod told;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::change::{Change, Snapshot};
 use crate::counts::Dropped;
 use crate::error::{CallError, CloseCode};
 use crate::ids::{GroupKey, SocketId};
+use crate::metrics::limit::Limit;
 use crate::session::outbox::OutboxRef;
 use crate::settings::Overflow;
 use crate::store::interest::LinkId;
@@ -135,8 +137,14 @@ impl Group {
         self.ask();
     }
 
-    /// Sees to sockets whose queue is full, and counts what they were not told.
+    /// Adds what was told since the last time, once for all sockets.
+    fn count(&mut self) {
+        self.roster.take_told().add_to(&self.local.registry.metrics.fanout);
+    }
+
+    /// Sees to sockets whose queue is full, and counts what was told and what they were not told.
     fn wait_for(&mut self, full: &[SocketId], ctx: &Context<Self>) {
+        self.count();
         let changes = self.roster.take_dropped();
         if full.is_empty() && changes == 0 {
             return;
@@ -151,6 +159,7 @@ impl Group {
             }
         }
         let overflows = full.len() as u64;
+        self.local.registry.metrics.limits(Limit::StreamOutbox, overflows);
         let closed = if overflow == Overflow::Close { overflows } else { 0 };
         let total = self.local.registry.counts.add(stream, Dropped { overflows, changes, closed });
         if overflows > 0 {
@@ -263,6 +272,8 @@ impl Handler<Unsubscribe> for Group {
         self.flush(ctx);
         if self.roster.leave(message.socket, &message.subscription_id) {
             self.wait_for(&[message.socket], ctx);
+        } else {
+            self.count();
         }
     }
 }
@@ -273,6 +284,7 @@ impl Handler<Drained> for Group {
     fn handle(&mut self, Drained(socket): Drained, ctx: &mut Self::Context) {
         self.flush(ctx);
         self.roster.drained(socket);
+        self.count();
         self.ask();
     }
 }

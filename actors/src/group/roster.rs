@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::burst::{Burst, Full, group_frame};
+use super::told::Told;
 use crate::change::{Change, Snapshot};
 use crate::hash::{HashMap, IndexMap};
 use crate::ids::{Name, SocketId};
@@ -109,6 +110,7 @@ pub struct Roster<S> {
     lagging: bool,
     /// Changes that sockets were not told because their queue was full.
     dropped: u64,
+    told: Told,
     /// Snapshots in a row that came too late.
     late: u32,
     /// The snapshot on its way.
@@ -128,6 +130,7 @@ impl<S> Default for Roster<S> {
             kept_bytes: 0,
             lagging: false,
             dropped: 0,
+            told: Told::default(),
             late: 0,
             asked: None,
             joining: false,
@@ -162,7 +165,8 @@ impl<S: Sink> Roster<S> {
         }
         // It waited for the subscription that is gone; what was kept for the others meanwhile is due now.
         let kept = self.kept.get(member.seen..).unwrap_or_default();
-        if held && !member.is_held() && !kept.iter().all(|change| member.push(change)) {
+        let told = &mut self.told;
+        if held && !member.is_held() && !kept.iter().all(|change| member.push(change, told)) {
             self.lag(socket, 1);
             return true;
         }
@@ -193,6 +197,7 @@ impl<S: Sink> Roster<S> {
         if let Some(member) = self.members.get_mut(&socket).filter(|member| member.lagging) {
             member.lagging = false;
             restart(member);
+            self.told.resyncs_slow += 1;
             self.joining = true;
         }
     }
@@ -205,6 +210,7 @@ impl<S: Sink> Roster<S> {
         self.by_item.clear();
         for member in self.members.values_mut().filter(|member| !member.lagging) {
             restart(member);
+            self.told.resyncs_missed += 1;
         }
         self.forget_kept();
     }
@@ -269,6 +275,9 @@ impl<S: Sink> Roster<S> {
                 for listed in &self.whole {
                     full.push(listed, burst.count, |sink| sink.push(&burst.frames));
                 }
+                let told = (self.whole.len() - full.len()) as u64;
+                self.told.changes += told * burst.count;
+                self.told.bytes += told * burst.frames.len() as u64;
             }
         }
         if !self.by_item.is_empty() {
@@ -276,7 +285,10 @@ impl<S: Sink> Roster<S> {
             for change in changes {
                 let frame = change.frame.frames();
                 for listed in change.item.as_ref().and_then(|item| self.by_item.get(item)).into_iter().flatten() {
-                    full.push(listed, 1, |sink| if alone { sink.push(&frame) } else { sink.queue(&frame) });
+                    if full.push(listed, 1, |sink| if alone { sink.push(&frame) } else { sink.queue(&frame) }) {
+                        self.told.changes += 1;
+                        self.told.bytes += frame.len() as u64;
+                    }
                 }
             }
         }
@@ -295,6 +307,11 @@ impl<S: Sink> Roster<S> {
     /// How many changes sockets were not told since this was asked last.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
+    }
+
+    /// What sockets were told since this was asked last.
+    pub fn take_told(&mut self) -> Told {
+        std::mem::take(&mut self.told)
     }
 
     fn count(&mut self, changes: &[Arc<Change>]) {
@@ -348,7 +365,8 @@ impl<S: Sink> Roster<S> {
             // Up to the snapshot for what was active before, then the state, then the rest for all that is active now.
             let seen = std::mem::take(&mut member.seen).min(kept.len());
             let (before, after): (Vec<_>, Vec<_>) = kept[seen..].iter().partition(|change| change.position.seq <= snapshot.position.seq);
-            let mut taken = before.into_iter().all(|change| member.push(change));
+            let told = &mut self.told;
+            let mut taken = before.into_iter().all(|change| member.push(change, told));
             // The first sync must find room; the others go with it, or a socket whose syncs do not fit together would never get them all.
             let mut synced: Vec<&Scope> = Vec::new();
             for subscription in member.subscriptions.iter_mut().filter(|subscription| subscription.state == State::Asked) {
@@ -370,9 +388,13 @@ impl<S: Sink> Roster<S> {
                 } else {
                     member.sink.push_with(frame);
                 }
+                if taken {
+                    told.syncs += 1;
+                    told.sync_bytes += frame.len() as u64;
+                }
                 synced.push(&subscription.scope);
             }
-            taken = taken && after.into_iter().all(|change| member.push(change));
+            taken = taken && after.into_iter().all(|change| member.push(change, told));
             if taken {
                 self.list(socket);
             } else {
@@ -429,15 +451,23 @@ impl<S: Sink> Roster<S> {
 
 impl<S: Sink> Member<S> {
     /// Pushes a change if an active subscription matches it; false where the queue is full.
-    fn push(&self, change: &Change) -> bool {
+    fn push(&self, change: &Change, told: &mut Told) -> bool {
+        let mut send = |frame: &Bytes| {
+            let taken = self.sink.push(frame);
+            if taken {
+                told.changes += 1;
+                told.bytes += frame.len() as u64;
+            }
+            taken
+        };
         let active = |wanted: &dyn Fn(&Scope) -> bool| {
             self.subscriptions.iter().any(|subscription| subscription.state == State::Active && wanted(&subscription.scope))
         };
         if active(&|scope| *scope == Scope::Group) {
-            return group_frame(change).is_none_or(|frame| self.sink.push(&frame));
+            return group_frame(change).is_none_or(|frame| send(&frame));
         }
         let watched = active(&|scope| matches!((scope, &change.item), (Scope::Item(name), Some(item)) if name == item));
-        !watched || self.sink.push(&change.frame.frames())
+        !watched || send(&change.frame.frames())
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Pending {
     pub reply: ReplyTo,
     /// How long it may take.
     pub timeout: Duration,
+    /// When it was sent.
+    pub since: Instant,
     deadline: Instant,
 }
 
@@ -29,9 +31,10 @@ pub struct InFlight {
 impl InFlight {
     /// Adds a call that was sent as `id`.
     pub fn insert(&mut self, id: Uuid, function_id: Box<str>, reply: ReplyTo, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
+        let since = Instant::now();
+        let deadline = since + timeout;
         self.deadlines.insert((deadline, id));
-        self.calls.insert(id, Pending { function_id, reply, timeout, deadline });
+        self.calls.insert(id, Pending { function_id, reply, timeout, since, deadline });
     }
 
     /// Removes the call that is answered with `id` on the wire; `None` where there is none (any more).

@@ -17,6 +17,7 @@ use crate::error::CloseCode;
 use crate::group::Drained;
 use crate::group::roster::Sink;
 use crate::ids::SocketId;
+use crate::metrics::peer::{Counted, Waiting};
 use crate::session::transport::{self, Transport};
 
 /// How many times the limit may wait for a connection that had no turn yet to take any of it.
@@ -47,7 +48,7 @@ pub struct OutboxRef {
 struct Outbox {
     socket: SocketId,
     frames: VecDeque<Bytes>,
-    bytes: usize,
+    waiting: Waiting,
     limit_bytes: usize,
     waker: Option<Waker>,
     /// Whether the connection was told that there is something, and had no turn since.
@@ -74,7 +75,7 @@ impl Default for Outbox {
         Self {
             socket: SocketId::NONE,
             frames: VecDeque::new(),
-            bytes: 0,
+            waiting: Waiting::NONE,
             limit_bytes: 0,
             waker: None,
             woken: false,
@@ -95,9 +96,22 @@ impl OutboxRef {
     /// An empty outbox that takes frames while less than `limit_bytes` wait in it; eight times that of what comes in one go. Where nothing waits,
     /// what is pushed is written to `transport` at once.
     #[must_use]
-    pub fn new(socket: SocketId, limit_bytes: usize, session: Recipient<Shut>, transport: Option<Rc<Transport>>) -> Self {
-        let outbox =
-            Outbox { socket, limit_bytes, ended: false, session: Some(session), transport: transport.clone(), ..Outbox::default() };
+    pub fn new(
+        socket: SocketId,
+        limit_bytes: usize,
+        session: Recipient<Shut>,
+        transport: Option<Rc<Transport>>,
+        counted: &Counted,
+    ) -> Self {
+        let outbox = Outbox {
+            socket,
+            waiting: counted.waiting(),
+            limit_bytes,
+            ended: false,
+            session: Some(session),
+            transport: transport.clone(),
+            ..Outbox::default()
+        };
         outbox.settle();
         Self { outbox: Rc::new(RefCell::new(outbox)), transport }
     }
@@ -169,7 +183,8 @@ impl OutboxRef {
         let mut outbox = self.outbox.borrow_mut();
         let begun = usize::from(outbox.begun);
         outbox.frames.truncate(begun);
-        outbox.bytes = outbox.frames.iter().map(Bytes::len).sum();
+        let bytes = outbox.frames.iter().map(Bytes::len).sum();
+        outbox.waiting.set(bytes);
         outbox.settle();
     }
 
@@ -186,13 +201,13 @@ impl OutboxRef {
     #[must_use]
     pub fn has_unread(&self) -> bool {
         let outbox = self.outbox.borrow();
-        outbox.unread || outbox.bytes > 0
+        outbox.unread || outbox.waiting.bytes() > 0
     }
 
     /// Bytes that wait.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.outbox.borrow().bytes
+        self.outbox.borrow().waiting.bytes()
     }
 
     /// Shows the frames that wait.
@@ -206,7 +221,8 @@ impl OutboxRef {
     pub(super) fn written(&self, count: usize) {
         let mut outbox = self.outbox.borrow_mut();
         outbox.begun = transport::advance(&mut outbox.frames, count);
-        outbox.bytes -= count;
+        let bytes = outbox.waiting.bytes() - count;
+        outbox.waiting.set(bytes);
         outbox.taken += 1;
         outbox.settle();
         outbox.tell_drained();
@@ -233,9 +249,9 @@ impl OutboxRef {
     pub(super) fn gone(&self) {
         let mut outbox = self.outbox.borrow_mut();
         outbox.ended = true;
-        outbox.unread = outbox.bytes > 0;
+        outbox.unread = outbox.waiting.bytes() > 0;
         outbox.frames.clear();
-        outbox.bytes = 0;
+        outbox.waiting.set(0);
         outbox.settle();
         outbox.transport = None;
         if let Some(session) = outbox.session.take() {
@@ -285,7 +301,7 @@ impl Outbox {
         // changes of a group for instance, says nothing about how fast the client reads.
         // To a socket that closes there is nothing more to say, and nobody is to wait for it.
         let times = if self.woken { AT_ONCE } else { 1 };
-        self.closed || self.bytes < self.limit_bytes.saturating_mul(times)
+        self.closed || self.waiting.bytes() < self.limit_bytes.saturating_mul(times)
     }
 
     /// Queues what is left of a frame, of which a part was written or not.
@@ -303,7 +319,7 @@ impl Outbox {
 
     fn push(&mut self, frame: Bytes) {
         if !self.ended && !self.closed {
-            self.bytes += frame.len();
+            self.waiting.set(self.waiting.bytes() + frame.len());
             self.frames.push_back(frame);
             self.settle();
             self.wake();
@@ -318,7 +334,7 @@ impl Outbox {
     }
 
     fn tell_drained(&mut self) {
-        if self.bytes <= self.limit_bytes / 2 {
+        if self.waiting.bytes() <= self.limit_bytes / 2 {
             for group in self.drained.drain(..) {
                 group.do_send(Drained(self.socket));
             }
@@ -329,6 +345,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::peer::Peer;
     use crate::session::body::Body;
     use actix::{Actor, Handler};
     use futures_util::StreamExt;
@@ -347,7 +364,8 @@ mod tests {
     }
 
     fn outbox() -> OutboxRef {
-        OutboxRef::new(SocketId::NONE, 10, Nobody.start().recipient(), None)
+        let counted = Counted::new(std::sync::Arc::default(), Peer::Subscriber);
+        OutboxRef::new(SocketId::NONE, 10, Nobody.start().recipient(), None, &counted)
     }
 
     #[actix_rt::test]

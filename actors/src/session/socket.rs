@@ -8,6 +8,7 @@ use super::outbox::OutboxRef;
 use crate::error::CloseCode;
 use crate::frame::{self, FrameError, FrameReader, Limits, Message};
 use crate::ids::SocketId;
+use crate::metrics::peer::Counted;
 
 /// How long a socket that was closed by us may take to answer before the connection is ended.
 pub const LINGER: Duration = Duration::from_secs(2);
@@ -35,7 +36,7 @@ pub struct Socket {
     /// The first ping since the peer was last heard of.
     pinged: Option<Instant>,
     state: State,
-    closed_for: Option<CloseCode>,
+    counted: Counted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub enum Liveness {
 impl Socket {
     /// A socket whose peer may send messages of `max_message_bytes`.
     #[must_use]
-    pub fn new(id: SocketId, outbox: OutboxRef, max_message_bytes: usize) -> Self {
+    pub fn new(id: SocketId, outbox: OutboxRef, max_message_bytes: usize, counted: Counted) -> Self {
         Self {
             id,
             outbox,
@@ -65,13 +66,14 @@ impl Socket {
             heard: Instant::now(),
             pinged: None,
             state: State::Open,
-            closed_for: None,
+            counted,
         }
     }
 
     /// Takes bytes off the connection.
     pub fn feed(&mut self, chunk: Bytes) {
         self.heard_of();
+        self.counted.received(chunk.len());
         self.reader.push(chunk);
     }
 
@@ -94,7 +96,7 @@ impl Socket {
                 Message::Close(_) if self.state == State::Closing => self.outbox.end(),
                 Message::Close(close) => {
                     self.state = State::Closing;
-                    self.closed_for = Some(CloseCode::Normal);
+                    self.counted.ended_by = Some(CloseCode::Normal);
                     let code = close.map_or(CloseCode::Normal.code(), |close| close.code);
                     self.outbox.push_last(frame::encode_close(code, ""));
                     self.outbox.end();
@@ -120,7 +122,7 @@ impl Socket {
     pub fn close_saying(&mut self, code: CloseCode, reason: &str) {
         if self.state == State::Open {
             self.state = State::Closing;
-            self.closed_for = Some(code);
+            self.counted.ended_by = Some(code);
             self.outbox.push_last(frame::encode_close(code.code(), reason));
         }
     }
@@ -141,7 +143,7 @@ impl Socket {
     /// Why the socket is closing: [`CloseCode::Normal`] where the peer began it, `None` where nobody has closed it.
     #[must_use]
     pub fn closed_for(&self) -> Option<CloseCode> {
-        self.closed_for
+        self.counted.ended_by
     }
 
     /// Whether the connection, which has ended, had been one to a peer that neither answered nor read: the kernel gives up on those before

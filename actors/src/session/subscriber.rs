@@ -30,6 +30,7 @@ use crate::group::roster::{Scope, Sink};
 use crate::group::{Group, Subscribe, Unsubscribe};
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 use crate::trigger::admission::{Admission, Admit, Membership, Verdict};
 use crate::trigger::reason::Reason;
 use crate::trigger::{Left, Triggers};
@@ -145,18 +146,22 @@ impl SubscriberSession {
 
     /// The limit that a join would pass, with what to say of it.
     fn passes_limit(&mut self, id: &str, names: [&str; 3]) -> Option<(&'static str, String)> {
-        let limits = &self.local.registry.settings.stream;
+        let registry = &self.local.registry;
+        let limits = &registry.settings.stream;
         let longest = names.into_iter().chain([id]).map(str::len).max().unwrap_or_default();
         if longest > limits.max_name_bytes {
+            registry.metrics.limit(Limit::Name);
             return Some(("name_too_long", format!("a name has {longest} bytes; the limit is {}", limits.max_name_bytes)));
         }
         if self.subscriptions.len() + self.waiting.len() >= limits.max_subscriptions && !self.subscriptions.contains_key(id) {
+            registry.metrics.limit(Limit::Subscriptions);
             let text = format!("this connection has {} subscriptions, which is the limit", limits.max_subscriptions);
             return Some(("too_many_subscriptions", text));
         }
         // Each join may cost handlers a call and the store a read, so that joining and leaving in turn must not be free of a limit.
         let (per_second, at_once) = (limits.max_joins_per_second, limits.max_subscriptions.max(limits.max_joins_per_second));
         if !self.pace.take(Instant::now(), per_second, at_once) {
+            registry.metrics.limit(Limit::Joins);
             let text = format!("this connection joins more often than {per_second} times a second; try again later");
             return Some(("too_many_joins", text));
         }
@@ -206,6 +211,7 @@ impl SubscriberSession {
 
     fn admit(&mut self, membership: Membership) {
         let group = self.local.enter(&membership.group);
+        self.local.registry.metrics.joins.admitted.add(1);
         let scope = membership.item.clone().map_or(Scope::Group, Scope::Item);
         let id = membership.subscription_id.clone();
         group.do_send(Subscribe { socket: self.socket.id, subscription_id: id.clone(), scope });
@@ -214,6 +220,7 @@ impl SubscriberSession {
     }
 
     fn refuse(&self, membership: &Membership) {
+        self.local.registry.metrics.joins.refused.add(1);
         tracing::info!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "join refused");
         self.tell(&Address::new(&membership.group).unauthorized(membership.item.as_ref()));
     }
@@ -244,6 +251,7 @@ impl SubscriberSession {
             State::Joined(group) => {
                 group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: subscription.membership.subscription_id.clone() });
                 self.local.exit(&subscription.membership.group);
+                self.local.registry.metrics.joins.left[reason as usize].add(1);
             }
         }
         if let Some(dispatcher) = self.dispatcher() {

@@ -28,6 +28,8 @@ use crate::error::{self, CallError, Output};
 use crate::functions::{self, Invoke, Registry, ToWorker, Worker};
 use crate::group::local::Local;
 use crate::json::Json;
+use crate::metrics::calls::Ending;
+use crate::metrics::limit::Limit;
 use crate::store::{Store, Submit, SubmitAll, Triggered};
 use crate::trigger::Notice;
 use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
@@ -206,6 +208,8 @@ impl WorkerSession {
             return;
         };
         self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let ending = if message.error.is_some() { Ending::Error } else { Ending::Ok };
+        self.registry().metrics.invoked(&pending.function_id, ending, Some(pending.since.elapsed()));
         let outcome = match (message.error, message.result) {
             (Some(error), _) => Err(wire::parse_error(error)),
             (None, Some(value)) => Ok(Output::Value(Json::copy(value))),
@@ -218,10 +222,13 @@ impl WorkerSession {
         let Invoke { function_id, data, trace, reply, timeout } = call;
         let id = Uuid::new_v4();
         let failed = if self.ended {
+            self.registry().metrics.invoked(&function_id, Ending::Stopped, None);
             Some(functions::stopped(&function_id))
         } else {
             let frame = wire::invoke_function(&id.hyphenated().to_string(), &function_id, &data, &trace);
             (!self.socket.outbox.offer(&frame.frames())).then(|| {
+                self.registry().metrics.limit(Limit::WorkerOutbox);
+                self.registry().metrics.invoked(&function_id, Ending::Overloaded, None);
                 let text = format!(
                     "the worker that serves '{function_id}' does not read its socket; {} bytes wait for it",
                     self.socket.outbox.queued_bytes()
@@ -239,6 +246,11 @@ impl WorkerSession {
     fn expire(&mut self) {
         while let Some(pending) = self.in_flight.take_expired(Instant::now()) {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+            // Shorter ones are limits of those who called.
+            if pending.timeout >= self.registry().settings.worker.invocation_timeout {
+                self.registry().metrics.limit(Limit::Invocation);
+            }
+            self.registry().metrics.invoked(&pending.function_id, Ending::Timeout, Some(pending.since.elapsed()));
             pending.reply.send(Err(functions::timed_out(&pending.function_id, pending.timeout)));
         }
     }
@@ -283,6 +295,7 @@ impl WorkerSession {
         self.registrations.end(Some(&self.store));
         for pending in self.in_flight.take_all() {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
+            self.registry().metrics.invoked(&pending.function_id, Ending::Stopped, Some(pending.since.elapsed()));
             pending.reply.send(Err(functions::stopped(&pending.function_id)));
         }
         self.registry().workers.write().remove(&self.me.id);
@@ -326,7 +339,10 @@ impl StreamHandler<Chunk> for WorkerSession {
         // What was read before the end still counts, in order.
         while let Some(unsent) = self.unsent.pop_front() {
             match unsent {
-                Unsent::Calls(calls) => self.store.do_send(SubmitAll(calls)),
+                Unsent::Calls(calls) => {
+                    self.registry().metrics.submitted.add(calls.len() as u64);
+                    self.store.do_send(SubmitAll(calls));
+                }
                 Unsent::Triggered(triggered) => self.store.do_send(triggered),
             }
         }

@@ -25,6 +25,48 @@ pub const FUNCTIONS: [&str; 8] = [
     "stream::update",
 ];
 
+/// The codes of a failure of the backend, in the same order.
+const ERROR_CODES: [&str; FUNCTIONS.len()] = [
+    "STREAM_SET_ERROR",
+    "STREAM_GET_ERROR",
+    "STREAM_DELETE_ERROR",
+    "STREAM_GET_GROUP_ERROR",
+    "STREAM_LIST_GROUPS_ERROR",
+    "STREAM_LIST_ALL_ERROR",
+    "STREAM_SEND_ERROR",
+    "STREAM_UPDATE_ERROR",
+];
+
+/// One of [`FUNCTIONS`], by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Function(u8);
+
+impl Function {
+    /// The one of that id.
+    #[must_use]
+    pub fn of(id: &str) -> Option<Self> {
+        FUNCTIONS.into_iter().zip(0..).find_map(|(known, place)| (known == id).then_some(Self(place)))
+    }
+
+    /// Its place.
+    #[must_use]
+    pub fn place(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        FUNCTIONS[self.place()]
+    }
+
+    /// The code of a failure of the backend in it.
+    #[must_use]
+    pub fn error_code(self) -> &'static str {
+        ERROR_CODES[self.place()]
+    }
+}
+
 /// One call of a stream function.
 #[derive(Debug)]
 pub enum Op {
@@ -80,10 +122,10 @@ pub enum Op {
 }
 
 impl Op {
-    /// The function id.
+    /// The function.
     #[must_use]
-    pub fn function(&self) -> &'static str {
-        FUNCTIONS[match self {
+    pub fn called(&self) -> Function {
+        Function(match self {
             Self::Set { .. } => 0,
             Self::Get { .. } => 1,
             Self::Delete { .. } => 2,
@@ -92,22 +134,19 @@ impl Op {
             Self::ListAll => 5,
             Self::Send { .. } => 6,
             Self::Update { .. } => 7,
-        }]
+        })
+    }
+
+    /// The function id.
+    #[must_use]
+    pub fn function(&self) -> &'static str {
+        self.called().id()
     }
 
     /// The code of a failure of the backend in this function.
     #[must_use]
     pub fn error_code(&self) -> &'static str {
-        match self {
-            Self::Set { .. } => "STREAM_SET_ERROR",
-            Self::Get { .. } => "STREAM_GET_ERROR",
-            Self::Delete { .. } => "STREAM_DELETE_ERROR",
-            Self::List { .. } => "STREAM_GET_GROUP_ERROR",
-            Self::ListGroups { .. } => "STREAM_LIST_GROUPS_ERROR",
-            Self::ListAll => "STREAM_LIST_ALL_ERROR",
-            Self::Send { .. } => "STREAM_SEND_ERROR",
-            Self::Update { .. } => "STREAM_UPDATE_ERROR",
-        }
+        self.called().error_code()
     }
 
     /// The group it is about; `None` for the two that are about more.

@@ -41,6 +41,8 @@ use crate::group::Feed;
 use crate::guardian::Sentinel;
 use crate::hash::HashMap;
 use crate::ids::{GroupKey, Name, SocketId};
+use crate::metrics::calls::BuiltIn;
+use crate::metrics::limit::Limit;
 use crate::trigger::News;
 use crate::trigger::table::Binding;
 use input::Op;
@@ -175,7 +177,7 @@ impl Store {
     /// A store on `adapter` that tells the trigger dispatcher at `news_to`.
     pub fn new(registry: Arc<Registry>, adapter: Box<dyn Adapter>, news_to: Recipient<News>, sentinel: Sentinel) -> Self {
         let settings = &registry.settings.stream;
-        let keeper = Keeper::Own(Own::new(adapter, settings.max_value_bytes, settings.max_streams));
+        let keeper = Keeper::Own(Own::new(adapter, settings.max_value_bytes, settings.max_streams, registry.metrics.clone()));
         Self::on(keeper, registry, news_to, sentinel)
     }
 
@@ -196,12 +198,28 @@ impl Store {
         }
     }
 
+    /// Answers a call that is not carried out.
+    fn refuse(&self, Submit { op, reply, .. }: Submit, error: CallError) {
+        let outcome = Err(error);
+        self.registry.metrics.served(BuiltIn::Stream(op.called()), &outcome);
+        reply.send(outcome);
+    }
+
     /// Refuses a call of a worker that reads too little of what it has asked for.
-    fn refuse_unread(submit: Submit) -> Option<Submit> {
+    fn refuse_unread(&self, submit: Submit) -> Option<Submit> {
         let ReplyTo::Worker(caller) = &submit.reply else { return Some(submit) };
         let Some(text) = caller.worker().unread.refusal() else { return Some(submit) };
-        submit.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+        self.registry.metrics.limit(Limit::WorkerOutbox);
+        self.refuse(submit, CallError::new(error::OVERLOADED, text));
         None
+    }
+
+    fn submitted(&mut self, submit: Submit, ctx: &mut Context<Self>) {
+        let Some(submit) = self.refuse_unread(submit).and_then(|submit| self.hold(submit)) else { return };
+        match self.forward(submit, ctx) {
+            Some(submit) => self.carry_out(submit, ctx),
+            None => self.settle(ctx),
+        }
     }
 
     /// Has a call carried out, here.
@@ -316,11 +334,8 @@ impl Handler<Submit> for Store {
     type Result = ();
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
-        let Some(submit) = Self::refuse_unread(submit).and_then(|submit| self.hold(submit)) else { return };
-        match self.forward(submit, ctx) {
-            Some(submit) => self.carry_out(submit, ctx),
-            None => self.settle(ctx),
-        }
+        self.registry.metrics.committed.taken.add(1);
+        self.submitted(submit, ctx);
     }
 }
 
@@ -328,8 +343,9 @@ impl Handler<SubmitAll> for Store {
     type Result = ();
 
     fn handle(&mut self, SubmitAll(calls): SubmitAll, ctx: &mut Self::Context) {
+        self.registry.metrics.committed.taken.add(calls.len() as u64);
         for submit in calls {
-            self.handle(submit, ctx);
+            self.submitted(submit, ctx);
         }
     }
 }

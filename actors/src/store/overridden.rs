@@ -17,6 +17,7 @@ use crate::functions::Registry;
 use crate::functions::table::{Override, Overrides};
 use crate::ids::{GroupKey, ItemKey, SocketId};
 use crate::json::Json;
+use crate::metrics::calls::BuiltIn;
 use crate::ops::UpdateOp;
 
 /// Calls that may wait in the lane of one group.
@@ -114,7 +115,7 @@ impl Store {
     pub(super) fn wait_behind(&mut self, ticket: Ticket, submit: Submit) {
         if self.behind.len() >= LANE {
             let text = format!("{LANE} calls wait for the writes before them; call again later");
-            return submit.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+            return self.refuse(submit, CallError::new(error::OVERLOADED, text));
         }
         self.behind.push_back((ticket, submit));
     }
@@ -150,7 +151,7 @@ impl Store {
         if lane.len() >= LANE {
             let error = CallError::new(error::OVERLOADED, format!("{LANE} calls wait for the overrides of this stream; call again later"));
             match call {
-                Call::Op(submit) => submit.reply.send(Err(error)),
+                Call::Op(submit) => self.refuse(submit, error),
                 Call::Snapshot(request) => self.send_snapshot(&request, Err(error)),
             }
             return;
@@ -282,7 +283,8 @@ impl Store {
 
     /// Numbers what a worker has stored for us, and answers whoever called.
     fn record(&mut self, Submit { op, by, reply }: Submit, result: Result<Answered, CallError>) {
-        let code = op.error_code();
+        let function = op.called();
+        let code = function.error_code();
         let (output, body) = match result {
             Err(error) => (Err(error), None),
             Ok(Answered::Read(output)) => (Ok(output), None),
@@ -302,10 +304,13 @@ impl Store {
         match (&mut self.keeper, change, output) {
             (Keeper::Own(own), change, output) => {
                 let touched = change.map_or(Ok(()), |(key, body)| own.touch(key, body)).map_err(|error| failure(code, &error));
-                own.answer(reply, touched.and(output), code);
+                own.answer(reply, touched.and(output), function);
             }
-            (Keeper::Shared(shared), Some((key, body)), Ok(output)) => shared.touch(by, &key, &body, output, code, reply),
-            (Keeper::Shared(_), _, output) => reply.send(output),
+            (Keeper::Shared(shared), Some((key, body)), Ok(output)) => shared.touch(by, &key, &body, output, function, reply),
+            (Keeper::Shared(_), _, output) => {
+                self.registry.metrics.served(BuiltIn::Stream(function), &output);
+                reply.send(output);
+            }
         }
     }
 }

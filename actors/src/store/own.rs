@@ -1,8 +1,9 @@
 //! An adapter of this process: calls are applied as they come and made permanent together. No messages here, see [`Store`](super::Store).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::input::Op;
+use super::input::{Function, Op};
 use super::interest::Interest;
 use super::ledger::{Body, Ledger, Recorded};
 use super::reader::Readers;
@@ -13,6 +14,8 @@ use crate::error::{CallError, Outcome};
 use crate::functions::ReplyTo;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
+use crate::metrics::Metrics;
+use crate::metrics::calls::{Batch, BuiltIn};
 
 /// Calls that are committed together at most.
 const BATCH: usize = 1_024;
@@ -24,42 +27,52 @@ const COMPLAINT: Duration = Duration::from_secs(10);
 /// The ledger on top of the adapter, and who waits for its next commit.
 pub(super) struct Own {
     ledger: Ledger,
-    /// Results that wait for the commit, each with the code for its failure.
-    batch: Vec<(ReplyTo, Outcome, &'static str)>,
+    /// Results that wait for the commit, each with the function that was called.
+    batch: Vec<(ReplyTo, Outcome, Function)>,
     /// Bytes of these results.
     batch_bytes: usize,
     readers: Readers,
     /// When the log was last told that commits fail, and how many have failed since.
     failing: Option<(Instant, usize)>,
+    metrics: Arc<Metrics>,
 }
 
 impl Own {
-    pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize, max_streams: usize) -> Self {
+    pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize, max_streams: usize, metrics: Arc<Metrics>) -> Self {
+        if let Some(syncs) = adapter.syncs() {
+            metrics.set_syncs(syncs);
+        }
         let ledger = Ledger::new(adapter, max_value_bytes, max_streams);
-        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), failing: None }
+        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), failing: None, metrics }
     }
 
     /// Applies an operation. One that lists must find the ledger [up to date](Self::is_behind).
     pub(super) fn apply(&mut self, op: Op, reply: ReplyTo) {
-        let code = op.error_code();
+        let function = op.called();
         if !op.is_wide() {
             let outcome = self.ledger.apply(op);
-            return self.answer(reply, outcome, code);
+            return self.answer(reply, outcome, function);
         }
+        let code = function.error_code();
         match self.ledger.list(&op) {
             Ok(Read::Deferred(read)) => {
                 let read = unless_unread(read, &reply);
-                self.readers.carry_out(read, move |output| reply.send(output.map_err(|error| failure(code, &error))));
+                let metrics = self.metrics.clone();
+                self.readers.carry_out(read, move |output| {
+                    let outcome = output.map_err(|error| failure(code, &error));
+                    metrics.served(BuiltIn::Stream(function), &outcome);
+                    reply.send(outcome);
+                });
             }
-            Ok(Read::Done(output)) => self.answer(reply, Ok(output), code),
-            Err(error) => self.answer(reply, Err(failure(code, &error)), code),
+            Ok(Read::Done(output)) => self.answer(reply, Ok(output), function),
+            Err(error) => self.answer(reply, Err(failure(code, &error)), function),
         }
     }
 
-    /// Answers with the next commit; with `code` where that fails.
-    pub(super) fn answer(&mut self, reply: ReplyTo, outcome: Outcome, code: &'static str) {
+    /// Answers a call of `function` with the next commit.
+    pub(super) fn answer(&mut self, reply: ReplyTo, outcome: Outcome, function: Function) {
         self.batch_bytes += outcome.as_ref().map_or(0, |output| output.size());
-        self.batch.push((reply, outcome, code));
+        self.batch.push((reply, outcome, function));
     }
 
     /// Numbers a change of an item that a worker has stored.
@@ -102,22 +115,39 @@ impl Own {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         let writes = !self.ledger.is_clean();
-        match self.ledger.commit() {
+        let began = writes.then(Instant::now);
+        let committed = self.ledger.commit();
+        if let Some(began) = began {
+            self.metrics.committed.seconds.took(began.elapsed());
+            self.metrics.committed.calls.record(batch.len() as u64);
+        }
+        let mut ended = Batch::default();
+        let recorded = match committed {
             Ok(recorded) => {
                 if writes && let Some((_, batches)) = self.failing.take() {
                     tracing::info!(batches, "the store commits again");
                 }
-                publish::deliver(batch.into_iter().map(|(reply, outcome, _)| (reply, outcome)));
+                publish::deliver(batch.into_iter().map(|(reply, outcome, function)| {
+                    ended.count(function, &outcome);
+                    (reply, outcome)
+                }));
                 recorded
             }
             Err(error) => {
+                self.metrics.committed.failed.add(1);
                 self.complain(&error, batch.len());
                 // Reads fail with the rest: they may have seen what was not stored.
                 let failed = |code| CallError::new(code, format!("not stored: {error}"));
-                publish::deliver(batch.into_iter().map(|(reply, outcome, code)| (reply, outcome.and_then(|_| Err(failed(code))))));
+                publish::deliver(batch.into_iter().map(|(reply, outcome, function)| {
+                    let outcome = outcome.and_then(|_| Err(failed(function.error_code())));
+                    ended.count(function, &outcome);
+                    (reply, outcome)
+                }));
                 Vec::new()
             }
-        }
+        };
+        self.metrics.served_all(&ended);
+        recorded
     }
 
     /// Whether the last commit failed.

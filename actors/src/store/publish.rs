@@ -1,7 +1,7 @@
 //! After the commit: results to whoever called, each change encoded once and handed to all who watch.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{AsyncContext, Context};
 
@@ -64,7 +64,7 @@ impl Store {
             }
         }
         if !triggered.is_empty() {
-            self.news.push_back(News::Changes(triggered));
+            self.news.push_back(News::Changes(triggered, Instant::now()));
         }
         self.pass_on(ctx);
     }
@@ -76,6 +76,7 @@ impl Store {
             let link = interest.get_mut(group).and_then(|watched| watched.links.iter_mut().find(|link| link.id == *id));
             link.is_some_and(interest::Link::catch_up)
         });
+        let waited = self.news.len() > 1;
         while let Some(news) = self.news.pop_front() {
             match self.news_to.try_send(news) {
                 Ok(()) => {}
@@ -86,9 +87,13 @@ impl Store {
                 Err(actix::dev::SendError::Closed(_)) => self.news.clear(),
             }
         }
+        if waited || !self.news.is_empty() {
+            self.registry.metrics.committed.news_waiting.set(self.news.len() as u64);
+        }
         if self.news.len() > NEWS {
             let before = self.news.len();
-            self.news.retain(|news| !matches!(news, News::Changes(_)));
+            self.news.retain(|news| !matches!(news, News::Changes(..)));
+            self.registry.metrics.committed.news_waiting.set(self.news.len() as u64);
             tracing::error!(batches = before - self.news.len(), "the trigger dispatcher is behind; triggers miss these changes");
         }
         if !self.retry_due && (!self.news.is_empty() || !self.lagging.is_empty()) {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use self::answers::Answers;
 use super::abroad::ABROAD;
-use super::input::Op;
+use super::input::{Function, Op};
 use super::ledger::{self, Body};
 use super::peers::{AWAY, Peers};
 use super::relay::Relayed;
@@ -97,12 +97,12 @@ pub(super) struct WatchedFrom {
 
 impl Shared {
     /// A keeper whose answers are handed out on the present arbiter.
-    fn new(redis: Redis, max_value_bytes: usize, met: oneshot::Sender<()>, [answers, mesh_sentinel]: [Sentinel; 2]) -> Self {
+    fn new(redis: Redis, registry: &Registry, met: oneshot::Sender<()>, [answers, mesh_sentinel]: [Sentinel; 2]) -> Self {
         let (mesh, feed) = redis.join();
         Self {
             redis,
-            max_value_bytes,
-            answers: Answers::start(answers),
+            max_value_bytes: registry.settings.stream.max_value_bytes,
+            answers: Answers::start(answers, registry.metrics.clone()),
             groups: HashMap::default(),
             early: Vec::new(),
             streams: HashMap::default(),
@@ -118,31 +118,31 @@ impl Shared {
     /// Sends a call to Redis; the answer goes to whoever waits for it.
     pub(super) fn call(&mut self, Submit { op, by, reply }: Submit) {
         let by = by.get();
-        let code = op.error_code();
+        let function = op.called();
         let (redis, answers) = (&self.redis, &mut self.answers);
         match op {
             Op::Set { key, data } => {
                 let size = data.as_bytes().len();
-                answers.add(reply, code, size, redis.set(by, &key, data), written);
+                answers.add(reply, function, size, redis.set(by, &key, data), written);
             }
-            Op::Delete { key } => answers.add(reply, code, 0, redis.delete(by, &key), written),
+            Op::Delete { key } => answers.add(reply, function, 0, redis.delete(by, &key), written),
             Op::Update { key, ops, raw } => {
-                answers.add(reply, code, raw.as_bytes().len(), redis.update(by, &key, ops, self.max_value_bytes), written);
+                answers.add(reply, function, raw.as_bytes().len(), redis.update(by, &key, ops, self.max_value_bytes), written);
             }
             Op::Send { group, item, name, data } => {
                 let size = data.as_bytes().len();
-                answers.add(reply, code, size, redis.event(by, &group, item, &name, data), |()| Output::Value(Json::NULL));
+                answers.add(reply, function, size, redis.event(by, &group, item, &name, data), |()| Output::Value(Json::NULL));
             }
-            Op::Get { key } => answers.add(reply, code, 0, redis.get(by, &key), |value| value.map_or(Output::Absent, Output::Value)),
-            Op::List { group } => answers.add(reply, code, 0, redis.list(by, &group), ledger::list_output),
-            Op::ListGroups { stream } => answers.add(reply, code, 0, redis.list_groups(stream.as_str()), ledger::groups_output),
-            Op::ListAll => answers.add(reply, code, 0, redis.list_all(), ledger::streams_output),
+            Op::Get { key } => answers.add(reply, function, 0, redis.get(by, &key), |value| value.map_or(Output::Absent, Output::Value)),
+            Op::List { group } => answers.add(reply, function, 0, redis.list(by, &group), ledger::list_output),
+            Op::ListGroups { stream } => answers.add(reply, function, 0, redis.list_groups(stream.as_str()), ledger::groups_output),
+            Op::ListAll => answers.add(reply, function, 0, redis.list_all(), ledger::streams_output),
         }
     }
 
     /// Numbers a change of an item that a worker has stored, and then answers with `output`.
-    pub(super) fn touch(&mut self, by: SocketId, key: &ItemKey, body: &Body, output: Output, code: &'static str, reply: ReplyTo) {
-        self.answers.add(reply, code, output.size(), self.redis.touch(by.get(), key, body), |()| output);
+    pub(super) fn touch(&mut self, by: SocketId, key: &ItemKey, body: &Body, output: Output, function: Function, reply: ReplyTo) {
+        self.answers.add(reply, function, output.size(), self.redis.touch(by.get(), key, body), |()| output);
     }
 
     /// The value of an item.
@@ -231,7 +231,7 @@ impl Store {
         [sentinel, answers, mesh]: [Sentinel; 3],
         met: oneshot::Sender<()>,
     ) -> Self {
-        let shared = Shared::new(redis, registry.settings.stream.max_value_bytes, met, [answers, mesh]);
+        let shared = Shared::new(redis, &registry, met, [answers, mesh]);
         Self::on(Keeper::Shared(shared), registry, news_to, sentinel)
     }
 
@@ -254,7 +254,7 @@ impl Store {
             waiting.push(submit);
         } else {
             let text = format!("{HELD} calls wait for the first trigger of this stream to begin; call again later");
-            submit.reply.send(Err(CallError::new(error::OVERLOADED, text)));
+            self.refuse(submit, CallError::new(error::OVERLOADED, text));
         }
         None
     }

@@ -2,6 +2,7 @@
 
 use actix::{Addr, Context};
 
+use super::input::Function;
 use super::ledger::Body;
 use super::{Store, Submit, TakeSnapshot};
 use crate::adapter::AdapterError;
@@ -19,7 +20,7 @@ impl Shared {
         match *self {}
     }
 
-    pub(super) fn touch(&mut self, _: SocketId, _: &ItemKey, _: &Body, _: Output, _: &'static str, _: ReplyTo) {
+    pub(super) fn touch(&mut self, _: SocketId, _: &ItemKey, _: &Body, _: Output, _: Function, _: ReplyTo) {
         match *self {}
     }
 

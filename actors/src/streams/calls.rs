@@ -19,6 +19,7 @@ use crate::error::{CallError, DESERIALIZATION_ERROR, OVERLOADED, Outcome, Output
 use crate::functions::{self, ReplyTo};
 use crate::ids::{GroupKey, ItemKey, Name, SocketId};
 use crate::json::Json;
+use crate::metrics::calls::BuiltIn;
 use crate::store::Submit;
 use crate::store::input::{self, Op};
 
@@ -261,11 +262,18 @@ impl Streams {
 
     fn submit(&self, op: Op) -> Called {
         let Some(store) = self.shared.registry.store() else { return Called::Failed(Some(Error::Closed)) };
+        let (metrics, function) = (&self.shared.registry.metrics, op.called());
         let (sender, receiver) = oneshot::channel();
         match store.try_send(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(sender) }) {
-            Ok(()) => Called::Waiting(receiver),
+            Ok(()) => {
+                metrics.submitted.add(1);
+                Called::Waiting(receiver)
+            }
             Err(actix::dev::SendError::Full(_)) => {
-                Called::Failed(Some(CallError::new(OVERLOADED, "the store is behind; call again later").into()))
+                let error = CallError::new(OVERLOADED, "the store is behind; call again later");
+                let outcome: Result<(), _> = Err(error.clone());
+                metrics.served(BuiltIn::Stream(function), &outcome);
+                Called::Failed(Some(error.into()))
             }
             Err(actix::dev::SendError::Closed(_)) => Called::Failed(Some(Error::Closed)),
         }

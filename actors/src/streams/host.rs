@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use actix::{Actor, Context};
 use parking_lot::RwLock;
@@ -16,6 +17,8 @@ use super::handler;
 use crate::error::{CallError, INVOCATION_FAILED};
 use crate::functions::{self, Invoke, ToWorker, Worker};
 use crate::hash::HashMap;
+use crate::metrics::Metrics;
+use crate::metrics::calls::Ending;
 
 /// What the host has registered, by function id.
 #[derive(Default)]
@@ -52,11 +55,12 @@ pub(super) struct Host {
     functions: Arc<Functions>,
     /// Known once the actor has an address.
     me: Arc<std::sync::OnceLock<Arc<Worker>>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Host {
-    pub(super) fn new(functions: Arc<Functions>, me: Arc<std::sync::OnceLock<Arc<Worker>>>) -> Self {
-        Self { functions, me }
+    pub(super) fn new(functions: Arc<Functions>, me: Arc<std::sync::OnceLock<Arc<Worker>>>, metrics: Arc<Metrics>) -> Self {
+        Self { functions, me, metrics }
     }
 }
 
@@ -85,8 +89,10 @@ impl actix::Handler<ToWorker> for Host {
         let Some(Function { handler, runtime }) = self.functions.0.read().get(&function_id).cloned() else {
             // Taken back while the call was on its way here.
             drop(under_way);
+            self.metrics.invoked(&function_id, Ending::NotFound, None);
             return reply.send(Err(CallError::function_not_found(&function_id)));
         };
+        let (metrics, since) = (self.metrics.clone(), Instant::now());
         actix::spawn(async move {
             // A task of its own, so that what it does to its thread, a panic included, is not done to ours.
             let mut running = runtime.unwrap_or_else(Handle::current).spawn(async move { handler(data).await });
@@ -103,6 +109,7 @@ impl actix::Handler<ToWorker> for Host {
                 }
             };
             drop(under_way);
+            metrics.invoked(&function_id, Ending::of(&outcome), Some(since.elapsed()));
             reply.send(outcome);
         });
     }

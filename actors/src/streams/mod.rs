@@ -37,6 +37,7 @@ pub use crate::trigger::reason::Reason;
 use crate::functions::Registry;
 use crate::functions::table::FunctionInfo;
 use crate::ids::GroupKey;
+use crate::metrics::snapshot::Snapshot;
 #[cfg(feature = "ws")]
 use crate::session::Connections;
 use follower::{Follower, Queue};
@@ -109,6 +110,12 @@ impl Streams {
     #[must_use]
     pub fn downgrade(&self) -> WeakStreams {
         WeakStreams(Arc::downgrade(&self.shared))
+    }
+
+    /// What the system has counted since its start, and what there is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.registry.snapshot()
     }
 
     /// What the actors share. For those who serve a port of their own, or look after a system; not for everyday use, and it may change.

@@ -10,9 +10,11 @@ use tokio::sync::oneshot;
 use super::config::Filter;
 use super::reason::Reason;
 use super::table::Binding;
+use crate::error;
 use crate::functions::Registry;
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 use crate::settings::JoinFailure;
 use crate::wire::{put_field, put_string};
 
@@ -129,7 +131,10 @@ pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<
     let payload = membership.payload();
     let settings = &registry.settings.stream;
     for (binding, filter) in triggers {
-        let failed = |function: &str, error: &crate::error::CallError| {
+        let failed = |function: &str, error: &error::CallError| {
+            if error.code == error::INVOCATION_TIMEOUT {
+                registry.metrics.limit(Limit::Join);
+            }
             tracing::warn!(trigger = %binding.id, function, code = %error.code, %error, "a join trigger failed");
             settings.join_failure == JoinFailure::Refuse
         };

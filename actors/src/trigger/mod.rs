@@ -48,8 +48,8 @@ const RETRY: Duration = Duration::from_millis(10);
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub enum News {
-    /// Items changed, oldest first.
-    Changes(Vec<Arc<Change>>),
+    /// Items changed, oldest first, and were published at that time.
+    Changes(Vec<Arc<Change>>, Instant),
     /// A `stream` trigger began or ended at this point.
     Triggered(Triggered),
 }
@@ -137,20 +137,27 @@ impl Triggers {
         }
     }
 
-    fn offer(&mut self, binding: &Arc<Binding>, condition: Option<&str>, payload: Json, ctx: &mut Context<Self>) {
+    fn offer(&mut self, binding: &Arc<Binding>, condition: Option<&str>, payload: Json, since: Instant, ctx: &mut Context<Self>) {
         let new = || {
             let queue = Queue::new(condition.is_some(), !matches!(binding.kind, Kind::Leave(_)));
             let queue = if binding.one_at_a_time { queue.one_at_a_time() } else { queue };
             Trigger { binding: binding.clone(), condition: condition.map(Into::into), queue, retry_due: false }
         };
+        let dispatched = &self.registry.metrics.dispatched;
         let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
         if !Arc::ptr_eq(&trigger.binding, binding) {
             // Registered anew with the same id; what the old one had left is no longer wanted.
+            dispatched.waiting.sub(trigger.queue.len() as u64);
             *trigger = new();
         }
-        if !trigger.queue.push(payload) && trigger.queue.dropped.is_power_of_two() {
+        if trigger.queue.push(payload, since) {
+            dispatched.waiting.add(1);
+        } else {
+            dispatched.dropped.add(1);
             let dropped = trigger.queue.dropped;
-            tracing::warn!(trigger = %binding.id, function = %binding.function_id, dropped, "trigger is behind; events were dropped");
+            if dropped.is_power_of_two() {
+                tracing::warn!(trigger = %binding.id, function = %binding.function_id, dropped, "trigger is behind; events were dropped");
+            }
         }
         self.pump(&binding.id.clone(), ctx);
     }
@@ -171,13 +178,18 @@ impl Triggers {
                 }
                 return;
             }
-            let Some(step) = trigger.queue.step() else { return };
+            let waiting = trigger.queue.len();
+            let step = trigger.queue.step();
+            let dispatched = &self.registry.metrics.dispatched;
+            dispatched.waiting.sub((waiting - trigger.queue.len()) as u64);
+            let Some(step) = step else { return };
             let registry = self.registry.clone();
             let binding = trigger.binding.clone();
             // Not futures of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
             let dispatcher = ctx.address();
             match step {
-                Step::Call(payload) => {
+                Step::Call(payload, since) => {
+                    dispatched.lag.took(since.elapsed());
                     let limit = self.registry.settings.worker.invocation_timeout;
                     let call = registry.call(&binding.function_id, payload, limit);
                     actix::spawn(async move {
@@ -209,7 +221,7 @@ impl Triggers {
     fn tell_all(&mut self, kind: &Kind, payload: &Json, ctx: &mut Context<Self>) {
         let bindings: Vec<_> = self.registry.triggers.read().iter().filter(|binding| binding.kind == *kind).cloned().collect();
         for binding in bindings {
-            self.offer(&binding, None, payload.clone(), ctx);
+            self.offer(&binding, None, payload.clone(), Instant::now(), ctx);
         }
     }
 
@@ -242,7 +254,7 @@ impl Triggers {
         }
         let payload = membership.parting(reason);
         for (binding, filter) in triggers {
-            self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload.clone(), ctx);
+            self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload.clone(), Instant::now(), ctx);
         }
     }
 }
@@ -260,14 +272,14 @@ impl Handler<News> for Triggers {
 
     fn handle(&mut self, news: News, ctx: &mut Self::Context) {
         match news {
-            News::Changes(changes) => {
+            News::Changes(changes, since) => {
                 for change in changes {
                     let Some(bindings) = self.streams.get(change.group.stream()) else { continue };
                     let item = change.item.as_ref().map(crate::ids::Name::as_str);
                     let matching: Vec<_> = bindings.iter().filter(|(_, filter)| filter.matches(&change.group, item)).cloned().collect();
                     for (binding, filter) in matching {
                         let payload = Json::assembled(change.frame.payload());
-                        self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload, ctx);
+                        self.offer(&binding, filter.condition.as_ref().map(crate::ids::Name::as_str), payload, since, ctx);
                     }
                 }
             }
@@ -287,8 +299,10 @@ impl Handler<News> for Triggers {
                         self.streams.remove(stream.as_str());
                     }
                 }
-                if self.active.get(&binding.id).is_some_and(|trigger| Arc::ptr_eq(&trigger.binding, &binding)) {
-                    self.active.remove(&binding.id);
+                if self.active.get(&binding.id).is_some_and(|trigger| Arc::ptr_eq(&trigger.binding, &binding))
+                    && let Some(trigger) = self.active.remove(&binding.id)
+                {
+                    self.registry.metrics.dispatched.waiting.sub(trigger.queue.len() as u64);
                 }
             }
         }

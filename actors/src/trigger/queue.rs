@@ -4,6 +4,7 @@
 //! and an event leaves the queue when its own condition is known and everything before it has left.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::json::Json;
 
@@ -29,6 +30,7 @@ enum Condition {
 struct Event {
     ticket: Ticket,
     payload: Json,
+    since: Instant,
     condition: Condition,
 }
 
@@ -53,8 +55,8 @@ pub struct Queue {
 pub enum Step {
     /// Ask the condition about this event, and [`answer`](Queue::answer).
     Ask(Ticket, Json),
-    /// Call the handler, and tell when it is [`done`](Queue::done).
-    Call(Json),
+    /// Call the handler about what happened at that time, and tell when it is [`done`](Queue::done).
+    Call(Json, Instant),
 }
 
 impl Queue {
@@ -70,8 +72,20 @@ impl Queue {
         Self { window: 1, ..self }
     }
 
-    /// Adds an event; false where too many wait, and it was dropped.
-    pub fn push(&mut self, payload: Json) -> bool {
+    /// How many events wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether none does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Adds an event that happened at that time; false where too many wait, and it was dropped.
+    pub fn push(&mut self, payload: Json, since: Instant) -> bool {
         let size = payload.as_bytes().len();
         let full = self.events.len() >= WAITING || (self.bytes + size > WAITING_BYTES && !self.events.is_empty());
         if self.bounded && full {
@@ -80,7 +94,7 @@ impl Queue {
         }
         self.bytes += size;
         let condition = if self.conditional { Condition::Unasked } else { Condition::Passed };
-        self.events.push_back(Event { ticket: self.next, payload, condition });
+        self.events.push_back(Event { ticket: self.next, payload, since, condition });
         self.next += 1;
         true
     }
@@ -92,7 +106,7 @@ impl Queue {
         }
         if self.in_flight < self.window && self.events.front().is_some_and(|event| event.condition == Condition::Passed) {
             self.in_flight += 1;
-            return self.pop().map(Step::Call);
+            return self.pop().map(|event| Step::Call(event.payload, event.since));
         }
         if self.conditional && self.asked < WINDOW {
             let event = self.events.iter_mut().take(WINDOW).find(|event| event.condition == Condition::Unasked)?;
@@ -103,10 +117,10 @@ impl Queue {
         None
     }
 
-    fn pop(&mut self) -> Option<Json> {
+    fn pop(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         self.bytes -= event.payload.as_bytes().len();
-        Some(event.payload)
+        Some(event)
     }
 
     /// Records what the condition said of an event.
@@ -133,6 +147,14 @@ impl Queue {
 mod tests {
     use super::*;
 
+    /// Whose handler is called next.
+    fn called(queue: &mut Queue) -> Option<Json> {
+        match queue.step()? {
+            Step::Call(payload, _) => Some(payload),
+            Step::Ask(..) => None,
+        }
+    }
+
     fn payload(n: u64) -> Json {
         Json::assembled(n.to_string())
     }
@@ -141,31 +163,31 @@ mod tests {
     fn events_are_called_in_order_while_the_window_has_room() {
         let mut queue = Queue::new(false, true);
         for n in 0..WINDOW as u64 + 1 {
-            assert!(queue.push(payload(n)));
+            assert!(queue.push(payload(n), Instant::now()));
         }
         for n in 0..WINDOW as u64 {
-            assert_eq!(queue.step(), Some(Step::Call(payload(n))));
+            assert_eq!(called(&mut queue), Some(payload(n)));
         }
         assert_eq!(queue.step(), None);
         queue.done();
-        assert_eq!(queue.step(), Some(Step::Call(payload(WINDOW as u64))));
+        assert_eq!(called(&mut queue), Some(payload(WINDOW as u64)));
     }
 
     #[test]
     fn one_at_a_time_waits_for_the_end_of_the_call_before() {
         let mut queue = Queue::new(false, true).one_at_a_time();
-        queue.push(payload(1));
-        queue.push(payload(2));
-        assert_eq!((queue.step(), queue.step()), (Some(Step::Call(payload(1))), None));
+        queue.push(payload(1), Instant::now());
+        queue.push(payload(2), Instant::now());
+        assert_eq!((called(&mut queue), called(&mut queue)), (Some(payload(1)), None));
         queue.done();
-        assert_eq!(queue.step(), Some(Step::Call(payload(2))));
+        assert_eq!(called(&mut queue), Some(payload(2)));
     }
 
     #[test]
     fn event_waits_for_the_condition_of_the_one_before() {
         let mut queue = Queue::new(true, true);
         for n in 0..3 {
-            queue.push(payload(n));
+            queue.push(payload(n), Instant::now());
         }
         for n in 0..3 {
             assert_eq!(queue.step(), Some(Step::Ask(n, payload(n))));
@@ -174,8 +196,8 @@ mod tests {
         queue.answer(1, false);
         assert_eq!(queue.step(), None);
         queue.answer(0, true);
-        assert_eq!(queue.step(), Some(Step::Call(payload(0))));
-        assert_eq!(queue.step(), Some(Step::Call(payload(2))));
+        assert_eq!(called(&mut queue), Some(payload(0)));
+        assert_eq!(called(&mut queue), Some(payload(2)));
         assert_eq!(queue.step(), None);
     }
 
@@ -183,9 +205,9 @@ mod tests {
     fn event_beyond_the_bound_is_dropped_and_counted() {
         let mut queue = Queue::new(false, true);
         for n in 0..WAITING as u64 {
-            assert!(queue.push(payload(n)));
+            assert!(queue.push(payload(n), Instant::now()));
         }
-        assert!(!queue.push(payload(0)));
+        assert!(!queue.push(payload(0), Instant::now()));
         assert_eq!(queue.dropped, 1);
     }
 }

@@ -40,6 +40,17 @@ const WORDS: [(Reason, &str); 9] = [
 ];
 
 impl Reason {
+    /// All of them, in order.
+    pub const ALL: [Self; WORDS.len()] = {
+        let mut all = [Self::Left; WORDS.len()];
+        let mut place = 0;
+        while place < WORDS.len() {
+            all[place] = WORDS[place].0;
+            place += 1;
+        }
+        all
+    };
+
     /// The word on the wire.
     #[must_use]
     pub fn word(self) -> &'static str {

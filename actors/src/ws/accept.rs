@@ -19,6 +19,8 @@ use crate::functions::Worker;
 use crate::functions::unread::Unread;
 use crate::group::local::Local;
 use crate::ids::SocketId;
+use crate::metrics::Metrics;
+use crate::metrics::peer::{Counted, Peer};
 use crate::session::outbox::{OutboxRef, Shut};
 use crate::session::socket::Socket;
 use crate::session::subscriber::{Entrance, SubscriberSession};
@@ -47,7 +49,7 @@ pub(super) enum Session {
         store: Addr<Store>,
     },
     /// With the interval of pings and the time of silence after which it ends.
-    Telemetry((Duration, Duration)),
+    Telemetry(Arc<Metrics>, (Duration, Duration)),
 }
 
 impl Session {
@@ -60,10 +62,15 @@ impl Session {
     ) -> OutboxRef {
         match self {
             Self::Subscriber(local, entrance) => {
-                start(incoming, transport, limits, move |socket, _| SubscriberSession::new(socket, local, *entrance))
+                let counted = Counted::new(local.registry.metrics.clone(), Peer::Subscriber);
+                start(incoming, transport, limits, counted, move |socket, _| SubscriberSession::new(socket, local, *entrance))
             }
-            Self::Telemetry(liveness) => start(incoming, transport, limits, move |socket, _| TelemetrySession::new(socket, liveness)),
+            Self::Telemetry(metrics, liveness) => {
+                let counted = Counted::new(metrics, Peer::Telemetry);
+                start(incoming, transport, limits, counted, move |socket, _| TelemetrySession::new(socket, liveness))
+            }
             Self::Worker { local, address, store } => {
+                let counted = Counted::new(local.registry.metrics.clone(), Peer::Worker);
                 let session = move |socket: Socket, ctx: &mut Context<WorkerSession>| {
                     let me = Arc::new(Worker {
                         id: Uuid::new_v4().hyphenated().to_string(),
@@ -78,7 +85,7 @@ impl Session {
                     });
                     WorkerSession::new(socket, local, me, store)
                 };
-                start(incoming, transport, limits, session)
+                start(incoming, transport, limits, counted, session)
             }
         }
     }
@@ -88,6 +95,7 @@ fn start<A>(
     incoming: impl Stream<Item = Chunk> + 'static,
     transport: Option<Rc<Transport>>,
     (max_message_bytes, outbox_bytes): (usize, usize),
+    counted: Counted,
     session: impl FnOnce(Socket, &mut Context<A>) -> A,
 ) -> OutboxRef
 where
@@ -96,10 +104,10 @@ where
     let id = SocketId::next();
     let mut outbox = None;
     A::create(|ctx| {
-        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient(), transport);
+        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient(), transport, &counted);
         outbox = Some(mine.clone());
         ctx.add_stream(incoming);
-        session(Socket::new(id, mine, max_message_bytes), ctx)
+        session(Socket::new(id, mine, max_message_bytes, counted), ctx)
     });
     // `create` runs its closure before it returns.
     outbox.unwrap_or_else(OutboxRef::ended)

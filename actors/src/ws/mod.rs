@@ -23,6 +23,7 @@ use actix_service::ServiceFactory;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use request::shows;
 pub use routes::nodelay;
 pub use stream_port::StreamPort;
 pub use worker_port::WorkerPort;

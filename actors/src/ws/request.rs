@@ -7,8 +7,9 @@ use crate::auth::AuthInput;
 use crate::ids::{GroupKey, Name};
 use crate::token::Token;
 
-/// Whether a worker shows `token`, in a header or in the URL, where published SDKs can be given it.
-pub(super) fn shows(request: &RequestHead, token: &Token) -> bool {
+/// Whether a request shows `token`: as `Authorization: Bearer`, or as `token` in the URL, where published SDKs and browsers can be given it.
+#[must_use]
+pub fn shows(request: &RequestHead, token: &Token) -> bool {
     let bearer = request.headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked("Bearer ".len()));
     let in_header = bearer.is_some_and(|(scheme, shown)| scheme.eq_ignore_ascii_case(b"Bearer ") && token.is(shown.trim_ascii()));
     let in_url = |pair: &str| {

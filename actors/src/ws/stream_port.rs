@@ -16,6 +16,7 @@ use crate::auth::{Grant, authorize};
 use crate::error::CloseCode;
 use crate::functions::Registry;
 use crate::group::local::Local;
+use crate::metrics::limit::Limit;
 use crate::origin;
 use crate::session::subscriber::Entrance;
 use crate::session::{Connections, Full, Permit};
@@ -61,9 +62,11 @@ impl Port for StreamPort {
             );
         }
         verify(request)?;
+        let metrics = &self.local.registry.metrics;
         if let Some((group, item)) = &subscribe {
             let longest = group.stream().len().max(group.group().len()).max(item.as_ref().map_or(0, |item| item.as_str().len()));
             if longest > settings.max_name_bytes {
+                metrics.limit(Limit::Name);
                 return Err(
                     HttpResponse::UriTooLong().body(format!("a name has {longest} bytes; the limit is {}\n", settings.max_name_bytes))
                 );
@@ -73,12 +76,14 @@ impl Port for StreamPort {
         let permit = match Permit::take(&self.connections, address, (settings.max_connections, settings.max_connections_per_address)) {
             Ok(permit) => permit,
             Err(Full::Server) => {
+                metrics.limit(Limit::StreamConnections);
                 tracing::warn!(limit = settings.max_connections, "connection refused: `max_connections` is reached");
                 return Err(HttpResponse::ServiceUnavailable()
                     .insert_header(("Retry-After", "5"))
                     .body("too many connections; try again later\n"));
             }
             Err(Full::Address) => {
+                metrics.limit(Limit::StreamAddress);
                 tracing::debug!(?address, "connection refused: `max_connections_per_address` is reached");
                 return Err(HttpResponse::TooManyRequests()
                     .insert_header(("Retry-After", "5"))

@@ -12,6 +12,7 @@ use super::accept::{Accepted, Session, verify};
 use super::request::shows;
 use crate::functions::Registry;
 use crate::group::local::Local;
+use crate::metrics::limit::Limit;
 use crate::session::{Connections, Permit};
 
 /// The worker port of one HTTP worker thread.
@@ -54,6 +55,7 @@ impl Port for WorkerPort {
         }
         verify(request)?;
         let Ok(permit) = Permit::take(&self.connections, None, (settings.max_connections, usize::MAX)) else {
+            self.local.registry.metrics.limit(Limit::WorkerConnections);
             tracing::warn!(limit = settings.max_connections, "worker refused: `max_connections` of the worker module is reached");
             return Err(HttpResponse::ServiceUnavailable()
                 .insert_header(("Retry-After", "5"))
@@ -62,7 +64,7 @@ impl Port for WorkerPort {
         // Appended by the SDKs to whatever path they were given.
         let session = if path.ends_with("/otel") {
             let stream = &self.local.registry.settings.stream;
-            Session::Telemetry((stream.ping_interval, stream.idle_timeout))
+            Session::Telemetry(self.local.registry.metrics.clone(), (stream.ping_interval, stream.idle_timeout))
         } else {
             let Some(store) = self.local.registry.store().cloned() else {
                 return Err(HttpResponse::ServiceUnavailable().body("the server is starting; try again\n"));

@@ -28,11 +28,12 @@ pub mod wal;
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::WriteOptions;
 
 use super::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
+use crate::distribution::Histogram;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 use catalog::{Catalog, Removed};
@@ -200,7 +201,12 @@ impl Adapter for FileStore {
         let grows = writes.iter().any(|write| matches!(write, Write::Put(..)));
         let written = self.room.check(&self.store, batch.size_in_bytes(), grows).and_then(|()| {
             let _log = (self.fsync != Fsync::Always).then(|| self.store.hold_log());
-            self.store.db.write_opt(batch, &self.write).map_err(|error| self.room.refused(&self.store, &error))
+            let began = (self.fsync == Fsync::Always).then(Instant::now);
+            let written = self.store.db.write_opt(batch, &self.write);
+            if let Some(began) = began {
+                self.store.syncs.took(began.elapsed());
+            }
+            written.map_err(|error| self.room.refused(&self.store, &error))
         });
         match written {
             Ok(()) => {
@@ -226,5 +232,9 @@ impl Adapter for FileStore {
 
     fn epoch(&self) -> u64 {
         self.catalog.meta().epoch
+    }
+
+    fn syncs(&self) -> Option<Arc<Histogram>> {
+        Some(self.store.syncs.clone())
     }
 }

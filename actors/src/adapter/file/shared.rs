@@ -1,6 +1,7 @@
 //! The open database, shared by the adapter and by whoever reads or copies beside it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use rocksdb::DB;
@@ -8,6 +9,7 @@ use rocksdb::DB;
 use super::error::is_full;
 use super::folder::Claim;
 use crate::adapter::AdapterError;
+use crate::distribution::{Histogram, SECONDS};
 
 /// An open store. Dropping the last reference closes it and lets others into its folder.
 pub(super) struct Shared {
@@ -16,11 +18,13 @@ pub(super) struct Shared {
     claim: Claim,
     /// Held by whoever writes without a sync, and by whoever has RocksDB begin a log while the last one is not synced.
     log: Mutex<()>,
+    /// How long syncs took; with one in every write, writes.
+    pub(super) syncs: Arc<Histogram>,
 }
 
 impl Shared {
     pub(super) fn new(db: DB, claim: Claim) -> Self {
-        Self { db, claim, log: Mutex::new(()) }
+        Self { db, claim, log: Mutex::new(()), syncs: Arc::new(Histogram::new(SECONDS)) }
     }
 
     /// Keeps RocksDB from having two logs of which the first is not on the disk; see [`sync`](super::sync).

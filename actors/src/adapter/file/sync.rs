@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::{ErrorKind, FlushOptions, properties};
 
@@ -49,7 +49,7 @@ pub(super) fn end_full_log(store: &Shared, fsync: Fsync) -> Result<(), AdapterEr
 pub(super) fn end_log(store: &Shared, fsync: Fsync, wait: bool) -> Result<bool, AdapterError> {
     if fsync != Fsync::Always {
         let unsynced = |error: io::Error| AdapterError::Failed(format!("{}: the log cannot be synced: {error}", store.path().display()));
-        sync_logs(store.db.path()).map_err(unsynced)?;
+        timed(store).map_err(unsynced)?;
     }
     let mut options = FlushOptions::default();
     options.set_wait(wait);
@@ -77,7 +77,7 @@ impl Syncer {
                 let ends = stopped.recv_timeout(period) != Err(RecvTimeoutError::Timeout);
                 let written = store.db.latest_sequence_number();
                 if written != synced {
-                    if let Err(error) = sync_logs(store.db.path()) {
+                    if let Err(error) = timed(&store) {
                         let path = store.path().display();
                         tracing::error!(%path, %error, "what was written could not be synced; nothing more is accepted");
                         let text = "what was written could not be synced and may not last; see to the disk, then start Weir again";
@@ -101,6 +101,13 @@ impl Syncer {
             Some(error) => Err(error.clone()),
         }
     }
+}
+
+fn timed(store: &Shared) -> io::Result<()> {
+    let began = Instant::now();
+    sync_logs(store.db.path())?;
+    store.syncs.took(began.elapsed());
+    Ok(())
 }
 
 /// Forces onto the disk what was written to the logs. One that is gone meanwhile is in a table file, which RocksDB has synced.

@@ -10,7 +10,8 @@ use crate::error::{self, CallError};
 use crate::frame::Burst;
 use crate::functions::{Answer, Caller, Invocation, Invoke, ReplyTo, disconnect, engine};
 use crate::json::Json;
-use crate::store::input::{self, Op};
+use crate::metrics::calls::BuiltIn;
+use crate::store::input::{self, Function, Op};
 use crate::store::{Submit, SubmitAll};
 use crate::wire::call;
 use crate::wire::worker::{self as wire, Envelope, Trace};
@@ -35,16 +36,22 @@ impl WorkerSession {
     pub(super) fn submit(&mut self, ctx: &mut Context<Self>) -> bool {
         while let Some(unsent) = self.unsent.pop_front() {
             let refused = match unsent {
-                Unsent::Calls(calls) => match self.store.try_send(SubmitAll(calls)) {
-                    Err(actix::dev::SendError::Full(SubmitAll(calls))) => Some(Unsent::Calls(calls)),
-                    Err(actix::dev::SendError::Closed(SubmitAll(calls))) => {
-                        for submit in calls {
-                            submit.reply.send(Err(CallError::new(error::OVERLOADED, "the server is closing")));
+                Unsent::Calls(calls) => {
+                    let count = calls.len() as u64;
+                    match self.store.try_send(SubmitAll(calls)) {
+                        Err(actix::dev::SendError::Full(SubmitAll(calls))) => Some(Unsent::Calls(calls)),
+                        Err(actix::dev::SendError::Closed(SubmitAll(calls))) => {
+                            for submit in calls {
+                                submit.reply.send(Err(CallError::new(error::OVERLOADED, "the server is closing")));
+                            }
+                            None
                         }
-                        None
+                        Ok(()) => {
+                            self.registry().metrics.submitted.add(count);
+                            None
+                        }
                     }
-                    Ok(()) => None,
-                },
+                }
                 Unsent::Triggered(triggered) => match self.store.try_send(triggered) {
                     Err(actix::dev::SendError::Full(triggered)) => Some(Unsent::Triggered(triggered)),
                     _ => None,
@@ -119,7 +126,11 @@ impl WorkerSession {
                 Ok(op) => self.collect(op, reply),
                 Err(error) => {
                     tracing::debug!(worker = %self.me.id, function = function_id, code = %error.code, %error, "call refused");
-                    reply.send(Err(error));
+                    let outcome = Err(error);
+                    if let Some(function) = Function::of(function_id) {
+                        self.registry().metrics.served(BuiltIn::Stream(function), &outcome);
+                    }
+                    reply.send(outcome);
                 }
             }
             return Ok(());

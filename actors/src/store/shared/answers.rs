@@ -7,11 +7,14 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 
+use super::super::input::Function;
 use super::super::{failure, publish};
 use crate::adapter::AdapterError;
 use crate::error::{Outcome, Output};
 use crate::functions::ReplyTo;
 use crate::guardian::Sentinel;
+use crate::metrics::Metrics;
+use crate::metrics::calls::Batch;
 
 /// Calls under way above which the store takes no more, …
 pub(super) const CALLS: usize = 4_096;
@@ -28,12 +31,12 @@ pub(super) struct Answers {
     calls: u64,
 }
 
-/// A call under way: when it is answered, its number, who waits for it, and its share of the load.
-type Pending = BoxFuture<'static, (u64, ReplyTo, Outcome, Share)>;
+/// A call under way: when it is answered, its number, its function, who waits for it, and its share of the load.
+type Pending = BoxFuture<'static, (u64, Function, ReplyTo, Outcome, Share)>;
 
 impl Answers {
     /// Hands out on the present arbiter.
-    pub(super) fn start(sentinel: Sentinel) -> Self {
+    pub(super) fn start(sentinel: Sentinel, metrics: Arc<Metrics>) -> Self {
         let (sender, mut pending) = mpsc::unbounded_channel::<Pending>();
         // Not an actor's stream: it must go on while the store waits for room.
         actix::spawn(async move {
@@ -43,29 +46,32 @@ impl Answers {
             while let Some(mut batch) = answered.next().await {
                 // Of what Redis has answered, a future that was never polled before comes first.
                 batch.sort_unstable_by_key(|(call, ..)| *call);
-                publish::deliver(batch.into_iter().map(|(_, reply, outcome, _share)| (reply, outcome)));
+                let mut ended = Batch::default();
+                publish::deliver(batch.into_iter().map(|(_, function, reply, outcome, _share)| {
+                    ended.count(function, &outcome);
+                    (reply, outcome)
+                }));
+                metrics.served_all(&ended);
             }
         });
         Self { pending: sender, load: Arc::default(), calls: 0 }
     }
 
-    /// Has `reply` answered when the call is, which has so many bytes; `code` is that of a failure.
+    /// Has `reply` answered when the call of `function` is, which has so many bytes.
     pub(super) fn add<T>(
         &mut self,
         reply: ReplyTo,
-        code: &'static str,
+        function: Function,
         bytes: usize,
         call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
         form: impl FnOnce(T) -> Output + Send + 'static,
     ) {
-        self.push(reply, bytes, async move { call.await.map(form).map_err(|error| failure(code, &error)) });
-    }
-
-    /// Has `reply` answered with the outcome of a call that has so many bytes.
-    pub(super) fn push(&mut self, reply: ReplyTo, bytes: usize, call: impl Future<Output = Outcome> + Send + 'static) {
         self.calls += 1;
         let (n, share) = (self.calls, Share::take(&self.load, bytes));
-        let answer = async move { (n, reply, call.await, share) };
+        let answer = async move {
+            let outcome = call.await.map(form).map_err(|error| failure(function.error_code(), &error));
+            (n, function, reply, outcome, share)
+        };
         // Whoever delivers them ends with the thread.
         drop(self.pending.send(Box::pin(answer)));
     }
