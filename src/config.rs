@@ -25,6 +25,7 @@ pub(crate) use error::ConfigError;
 use weir_actors::adapter::file::FileOptions;
 use weir_actors::adapter::redis::RedisOptions;
 use weir_actors::settings::{StreamSettings, WorkerSettings};
+use weir_actors::token::Token;
 
 /// Everything the server can be told. The default is what runs without a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerConfig,
     /// Where stream clients connect and what one of them may use: `modules::stream::StreamModule`.
     pub(crate) stream: StreamConfig,
+    /// What operators look at: `modules::admin::AdminModule`.
+    pub(crate) admin: AdminConfig,
     /// Module classes of the file that Weir does not serve, each once, in the order of the file. To be reported once.
     pub(crate) skipped: Vec<String>,
     /// What the file says that has no effect, or probably not the effect that was meant. To be logged once.
@@ -65,6 +68,19 @@ pub(crate) struct StreamConfig {
     pub(crate) adapter: AdapterConfig,
     /// Who may connect and what one client may use; the keys are named as the fields, with their unit.
     pub(crate) settings: StreamSettings,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AdminConfig {
+    /// `enabled`: whether there is one.
+    pub(crate) enabled: bool,
+    /// `host`: name or address to listen on, without port or brackets.
+    pub(crate) host: String,
+    /// `port`: 0 takes any free port.
+    pub(crate) port: u16,
+    /// `token`: what must be shown; beyond this machine there must be one.
+    pub(crate) token: Option<Token>,
 }
 
 /// What a port shows of itself (`tls`). PEM files, read at the start and on SIGHUP; relative to where the server starts.
@@ -108,6 +124,12 @@ impl Default for AdapterConfig {
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self { host: "127.0.0.1".to_owned(), port: 49134, tls: None, settings: WorkerSettings::default() }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { enabled: true, host: "127.0.0.1".to_owned(), port: 9464, token: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod client;
+mod admin;
 mod commands;
 mod config;
 mod control;

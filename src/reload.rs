@@ -2,11 +2,13 @@
 //! is wrong with the files, nothing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use weir_actors::settings::Guards;
 use weir_actors::streams::Streams;
 
+use crate::admin::Gate;
 use crate::config::changes::{self, Changed};
 use crate::config::{self, Config};
 use crate::tls::Certificates;
@@ -18,12 +20,13 @@ pub(crate) struct Reload {
     holds: Mutex<Config>,
     tls: Certificates,
     streams: Streams,
+    admin: Option<Arc<Gate>>,
 }
 
 impl Reload {
     /// For a server that runs with `config`, from the file at `path`.
-    pub(crate) fn new(path: Option<PathBuf>, config: Config, tls: Certificates, streams: Streams) -> Self {
-        Self { path, holds: Mutex::new(config), tls, streams }
+    pub(crate) fn new(path: Option<PathBuf>, config: Config, tls: Certificates, streams: Streams, admin: Option<Arc<Gate>>) -> Self {
+        Self { path, holds: Mutex::new(config), tls, streams, admin }
     }
 
     /// Reads the files and logs what came of it.
@@ -39,6 +42,9 @@ impl Reload {
             None => holds.clone(),
         };
         let certificates = self.tls.read_again(&fresh)?;
+        if let Some(admin) = &self.admin {
+            admin.allows(fresh.admin.token.as_ref())?;
+        }
         // Nothing fails from here on.
         for warning in &fresh.warnings {
             tracing::warn!("SIGHUP: {warning}");
@@ -46,6 +52,7 @@ impl Reload {
         for Changed { module, key } in changes::between(holds, &fresh) {
             match (module, key) {
                 ("stream", "allowed_origins") => holds.stream.settings.allowed_origins.clone_from(&fresh.stream.settings.allowed_origins),
+                ("admin", "token") if self.admin.is_some() => holds.admin.token.clone_from(&fresh.admin.token),
                 ("worker", "token") => holds.worker.settings.token.clone_from(&fresh.worker.settings.token),
                 ("stream", "tls") if self.tls.streams.is_some() && fresh.stream.tls.is_some() => {
                     holds.stream.tls.clone_from(&fresh.stream.tls)
@@ -65,6 +72,9 @@ impl Reload {
         }
         let (allowed_origins, token) = (holds.stream.settings.allowed_origins.clone(), holds.worker.settings.token.clone());
         self.streams.set_guards(Guards { allowed_origins, token });
+        if let Some(admin) = &self.admin {
+            admin.set_token(holds.admin.token.clone());
+        }
         certificates.show();
         tracing::info!("SIGHUP: the configuration has been read again");
         Ok(())

@@ -11,6 +11,7 @@ use weir_actors::adapter::file::FileStore;
 use weir_actors::settings::Settings;
 use weir_actors::streams::{Placement, Streams};
 
+use crate::admin::Admin;
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
 use crate::listener::Listener;
@@ -30,7 +31,12 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     let tls = Certificates::read(&config)?;
     let for_workers = Port::bind(&config.worker.host, config.worker.port, "the worker port (top-level `port`)")?;
     let for_streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
+    // Before the store, so that it can say that there is none yet.
+    let admin = Admin::start(&config.admin)?;
     let (streams, control) = start(&config).await?;
+    if let Some(admin) = &admin {
+        admin.show(streams.registry());
+    }
     // Not before there is somebody to accept: a start may wait for Redis.
     let (for_workers, for_streams) = (for_workers.listen()?, for_streams.listen()?);
     let addresses = (for_workers.local_addr()?, for_streams.local_addr()?);
@@ -55,9 +61,9 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
         write_deadline: stream_limits.write_deadline,
     }
     .serve("streams", move || port.stream_port())?;
-    announce(addresses, &config);
+    announce(addresses, admin.as_ref().map(Admin::address), &config);
 
-    let reload = Arc::new(Reload::new(path, config, tls, streams.clone()));
+    let reload = Arc::new(Reload::new(path, config, tls, streams.clone(), admin.as_ref().map(Admin::gate)));
     let handles = (worker_server.handle(), stream_server.handle());
     let servers = (actix_rt::spawn(worker_server), actix_rt::spawn(stream_server));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -152,7 +158,7 @@ impl Port {
 }
 
 /// Tells people and scripts where to connect, on standard output.
-fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
+fn announce((workers, streams): (SocketAddr, SocketAddr), admin: Option<SocketAddr>, config: &Config) {
     let version = env!("CARGO_PKG_VERSION");
     let store = match &config.stream.adapter {
         AdapterConfig::InMemory => "in memory; everything is gone when the server stops".to_owned(),
@@ -162,9 +168,10 @@ fn announce((workers, streams): (SocketAddr, SocketAddr), config: &Config) {
     };
     let scheme = |tls: &Option<TlsFiles>| if tls.is_some() { "wss" } else { "ws" };
     let (for_workers, for_streams) = (scheme(&config.worker.tls), scheme(&config.stream.tls));
+    let admin = admin.map_or_else(String::new, |admin| format!("  admin    http://{admin}/metrics\n"));
     let text = format!(
         "weir {version}\n  workers  {for_workers}://{workers}\n  streams  {for_streams}://{streams}/stream/{{stream}}/{{group}}/\n  \
-         store    {store}\n"
+         store    {store}\n{admin}"
     );
     // A closed standard output leaves nobody to tell; the log has it too.
     let _ = std::io::stdout().write_all(text.as_bytes());

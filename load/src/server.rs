@@ -166,7 +166,8 @@ fn beside() -> Result<PathBuf> {
 
 fn start_weir(binary: &Path, folder: TempDir, adapter: &Value, redis: Option<Started>) -> Result<Server> {
     let stream = json!({"host": "127.0.0.1", "port": 0, "adapter": adapter, "max_connections": 100_000, "max_connections_per_address": 100_000, "drain_ms": 1});
-    let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream}]});
+    let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream},
+        {"class": "modules::admin::AdminModule", "config": {"port": 0}}]});
     let (file, log) = (folder.path().join("config.yaml"), folder.path().join("log"));
     // JSON is YAML.
     fs::write(&file, config.to_string())?;

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -73,35 +75,100 @@ fn writes_of_every_kind_are_answered_by_several_threads_at_a_rate() {
     load(&[&fanout[..], &span[..]].concat()).iter().for_each(check);
 }
 
+/// A server that was not started by the tool.
+struct Running {
+    process: Child,
+    workers: String,
+    streams: String,
+    admin: String,
+    _folder: TempDir,
+}
+
+impl Running {
+    fn start() -> Self {
+        let folder = TempDir::with_prefix("weir-load-test-").unwrap();
+        let adapter = json!({"class": "modules::stream::adapters::KvStore", "config": {"store_method": "in_memory"}});
+        let stream = json!({"host": "127.0.0.1", "port": 0, "adapter": adapter});
+        let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream},
+            {"class": "modules::admin::AdminModule", "config": {"port": 0}}]});
+        let file = folder.path().join("config.yaml");
+        fs::write(&file, config.to_string()).unwrap();
+        let binary = Path::new(LOAD).with_file_name("weir");
+        let mut process = Command::new(&binary)
+            .arg("--config")
+            .arg(&file)
+            .current_dir(&folder)
+            .stdout(Stdio::piped())
+            .stderr(File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; build it first", binary.display()));
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut address = |name: &str| {
+            let url = lines.find_map(|line| Some(line.trim().strip_prefix(name)?.trim().split_once("://")?.1.to_owned()));
+            url.unwrap().split('/').next().unwrap().to_owned()
+        };
+        let (workers, streams, admin) = (address("workers"), address("streams"), address("admin"));
+        Self { process, workers, streams, admin, _folder: folder }
+    }
+
+    /// Has the tool load it.
+    fn load(&self, arguments: &[&str]) -> Vec<Value> {
+        let pid = self.process.id().to_string();
+        load(&[arguments, &["--workers", &self.workers, "--streams", &self.streams, "--pid", &pid]].concat())
+    }
+
+    /// What it shows Prometheus.
+    fn metrics(&self) -> BTreeMap<String, f64> {
+        let mut stream = TcpStream::connect(&self.admin).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let samples = body.lines().filter_map(|line| line.rsplit_once(' '));
+        samples.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let runs = self.process.try_wait().unwrap().is_none();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        assert!(runs || std::thread::panicking(), "the server has ended");
+    }
+}
+
 #[test]
 fn server_that_runs_already_is_loaded_and_left_running() {
-    let folder = TempDir::with_prefix("weir-load-test-").unwrap();
-    let adapter = json!({"class": "modules::stream::adapters::KvStore", "config": {"store_method": "in_memory"}});
-    let stream = json!({"host": "127.0.0.1", "port": 0, "adapter": adapter});
-    let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream}]});
-    let file = folder.path().join("config.yaml");
-    fs::write(&file, config.to_string()).unwrap();
-    let binary = Path::new(LOAD).with_file_name("weir");
-    let mut server = Command::new(&binary)
-        .arg("--config")
-        .arg(&file)
-        .current_dir(&folder)
-        .stdout(Stdio::piped())
-        .stderr(File::create(folder.path().join("log")).unwrap())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}; build it first", binary.display()));
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut address = |name: &str| {
-        let url = lines.find_map(|line| Some(line.trim().strip_prefix(name)?.trim().strip_prefix("ws://")?.to_owned()));
-        url.unwrap().split('/').next().unwrap().to_owned()
-    };
-    let (workers, streams, pid) = (address("workers"), address("streams"), server.id().to_string());
-    let running = ["--workers", &workers, "--streams", &streams, "--pid", &pid];
-    let fanout = ["fanout", "--subscribers", "10", "--seconds", "0.2", "--warm-up", "0.1"];
-    let rows = load(&[&fanout[..], &running[..]].concat());
-    let runs = server.try_wait().unwrap().is_none();
-    server.kill().unwrap();
-    server.wait().unwrap();
-    assert!(runs, "the server has ended");
+    let server = Running::start();
+    let rows = server.load(&["fanout", "--subscribers", "10", "--seconds", "0.2", "--warm-up", "0.1"]);
     rows.iter().for_each(check);
+}
+
+const SETS: &str = "weir_invocations_total{function=\"stream::set\",outcome=\"ok\"}";
+const UPDATES: &str = "weir_invocations_total{function=\"stream::update\",outcome=\"ok\"}";
+
+#[test]
+fn metrics_of_a_server_under_load_are_what_the_tool_has_counted() {
+    let server = Running::start();
+    // Without a warm-up all counts.
+    let span = ["--seconds", "0.5", "--warm-up", "0"];
+    let fanout = server.load(&[&["fanout", "--subscribers", "50", "--burst", "16"][..], &span].concat());
+    let deliveries = fanout[0]["operations"].as_f64().unwrap();
+    let metrics = server.metrics();
+    assert!(deliveries > 1_000.0);
+    assert_eq!(metrics["weir_deliveries_total"], deliveries);
+    let published = metrics[SETS];
+    assert_eq!(published * 50.0, deliveries);
+    assert_eq!(metrics["weir_joins_total{outcome=\"admitted\"}"], 50.0);
+    assert_eq!(metrics["weir_syncs_total"], 50.0);
+
+    let write = server.load(&[&["write", "--set", "2", "--update", "1", "--items", "100"][..], &span].concat());
+    let answers = write[0]["operations"].as_f64().unwrap();
+    let metrics = server.metrics();
+    assert!(answers > 1_000.0);
+    assert_eq!(metrics[SETS] - published + metrics[UPDATES], answers);
+    assert_eq!(metrics["weir_commit_calls_sum"], answers + published);
+    assert_eq!(metrics["weir_store_calls_waiting"], 0.0);
 }

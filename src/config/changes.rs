@@ -6,7 +6,7 @@ use super::keys::{self, Key};
 /// A key that holds something else than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Changed {
-    /// `stream` or `worker`.
+    /// `stream`, `worker` or `admin`.
     pub(crate) module: &'static str,
     /// The key as the file has it.
     pub(crate) key: &'static str,
@@ -17,7 +17,8 @@ pub(crate) fn between(one: &Config, other: &Config) -> Vec<Changed> {
     let stream = differing("stream", keys::STREAM, &one.stream, &other.stream);
     let listener = differing("worker", keys::LISTENER, &one.worker, &other.worker);
     let worker = differing("worker", keys::WORKER, &one.worker, &other.worker);
-    stream.into_iter().chain(listener).chain(worker).collect()
+    let admin = differing("admin", keys::ADMIN, &one.admin, &other.admin);
+    stream.into_iter().chain(listener).chain(worker).chain(admin).collect()
 }
 
 fn differing<S: Clone>(module: &'static str, keys: &[Key<S>], one: &S, other: &S) -> Vec<Changed> {

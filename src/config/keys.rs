@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::expand::Scalar;
-use super::{AdapterConfig, StreamConfig, TlsFiles, WorkerConfig};
+use super::{AdapterConfig, AdminConfig, StreamConfig, TlsFiles, WorkerConfig};
 use weir_actors::adapter::file::{FileOptions, Fsync};
 use weir_actors::adapter::redis::RedisOptions;
 use weir_actors::origin::Origins;
@@ -43,6 +43,8 @@ pub(super) enum Slot<'a> {
     Number(&'a mut usize, RangeInclusive<usize>),
     /// Bytes of a disk.
     Bytes(&'a mut u64),
+    /// `true` or `false`.
+    Switch(&'a mut bool),
     Choice(&'a mut dyn Choice),
     /// A choice for single streams.
     ByStream(&'a mut BTreeMap<Box<str>, Overflow>),
@@ -100,6 +102,14 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("max_connections", |s| count(&mut s.settings.max_connections)),
     key("max_connections_per_address", |s| count(&mut s.settings.max_connections_per_address)),
     key("drain_ms", |s| Slot::Millis(&mut s.settings.drain)),
+];
+
+/// Keys of `modules::admin::AdminModule`.
+pub(super) const ADMIN: &[Key<AdminConfig>] = &[
+    key("enabled", |s| Slot::Switch(&mut s.enabled)),
+    key("host", |s| Slot::Host(&mut s.host)),
+    key("port", |s| Slot::Port(&mut s.port)),
+    key("token", |s| Slot::Token(&mut s.token)),
 ];
 
 /// What `fsync` may hold instead of a word.
@@ -212,6 +222,10 @@ impl Slot<'_> {
                 let bytes = u64::try_from(*int).ok().filter(|bytes| BYTES.contains(bytes));
                 bytes.map(|bytes| *field = bytes).is_some()
             }
+            (Self::Switch(field), Scalar::Bool(on)) => {
+                *field = *on;
+                true
+            }
             (Self::Choice(field), Scalar::Text(text)) => field.choose(text),
             (Self::Fsync(field), Scalar::Text(text)) => {
                 let known = [("always", Fsync::Always), ("never", Fsync::Never)].into_iter().find(|(word, _)| word == text);
@@ -242,6 +256,7 @@ impl Slot<'_> {
                 format!("a whole number from {} to {}", range.start(), range.end())
             }
             Self::Bytes(_) => format!("a whole number of bytes from {} to {}", BYTES.start(), BYTES.end()),
+            Self::Switch(_) => "true or false".to_owned(),
             Self::Choice(field) => field.names().join(" or "),
             Self::Fsync(_) => "always, never, or every_ms with a number of milliseconds, as in `fsync: { every_ms: 100 }`".to_owned(),
             Self::ByStream(_) => "a mapping of streams to resync or close, as in `{ chat: close }`".to_owned(),
@@ -259,6 +274,7 @@ impl Slot<'_> {
             Self::Millis(field) | Self::Grace(field) => Some(field.as_millis().to_string()),
             Self::Number(field, _) => Some(field.to_string()),
             Self::Bytes(field) => Some(field.to_string()),
+            Self::Switch(field) => Some(field.to_string()),
             Self::Choice(field) => Some(field.name().to_owned()),
             Self::Fsync(Fsync::Always) => Some("always".to_owned()),
             Self::Fsync(Fsync::Never) => Some("never".to_owned()),

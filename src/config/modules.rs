@@ -25,6 +25,7 @@ pub(super) struct Class<'n> {
 
 const STREAM: &str = "modules::stream::StreamModule";
 const WORKER: &str = "modules::worker::WorkerModule";
+const ADMIN: &str = "modules::admin::AdminModule";
 
 /// What else may stand in a file that is shared with the engine that Weir replaces.
 const SKIPPED: &[&str] = &[
@@ -107,13 +108,14 @@ impl Reader<'_> {
     }
 
     fn modules(&mut self, config: &mut Config, top: &Mapping, modules: &[Node], at: &str) -> Result<(), ConfigError> {
-        let (mut stream_at, mut worker_at) = (None, None);
+        let (mut stream_at, mut worker_at, mut admin_at) = (None, None, None);
         for (index, module) in modules.iter().enumerate() {
             let at = format!("{at}[{index}]");
             let Class { name: class, shown, entry } = self.class(module, &at)?;
             let seen_at = match class.as_str() {
                 STREAM => &mut stream_at,
                 WORKER => &mut worker_at,
+                ADMIN => &mut admin_at,
                 class if SKIPPED.contains(&class) => {
                     if !config.skipped.iter().any(|known| known == class) {
                         config.skipped.push(class.to_owned());
@@ -132,6 +134,8 @@ impl Reader<'_> {
             let at = format!("{at}.config");
             if class == STREAM {
                 self.section(&mut config.stream, own, &[keys::STREAM], &at)?;
+            } else if class == ADMIN {
+                self.section(&mut config.admin, own, &[keys::ADMIN], &at)?;
             } else {
                 let mut worker = config.worker.clone();
                 self.section(&mut worker, own, &[keys::LISTENER, keys::WORKER], &at)?;
@@ -321,9 +325,9 @@ fn unknown_key(name: &str, known: &[&str], at: &str) -> ConfigError {
 }
 
 fn unknown_module(class: &str, shown: String, at: &str) -> ConfigError {
-    let hint = match nearest(class, [STREAM, WORKER].iter().chain(SKIPPED)) {
+    let hint = match nearest(class, [STREAM, WORKER, ADMIN].iter().chain(SKIPPED)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("served are {STREAM} and {WORKER}; skipped are {}", SKIPPED.join(", ")),
+        None => format!("served are {STREAM}, {WORKER} and {ADMIN}; skipped are {}", SKIPPED.join(", ")),
     };
     ConfigError::UnknownClass { key: format!("{at}.class"), class: shown, hint }
 }

@@ -34,7 +34,7 @@ impl Server {
     /// A server with this `adapter`, whose files are in `folder`.
     pub(crate) fn start(folder: &Path, adapter: &Value) -> Self {
         let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": {
-            "host": "127.0.0.1", "port": 0, "adapter": adapter}}]});
+            "host": "127.0.0.1", "port": 0, "adapter": adapter}}, {"class": "modules::admin::AdminModule", "config": {"port": 0}}]});
         let file = folder.join("config.yaml");
         fs::write(&file, config.to_string()).unwrap();
         let began = Instant::now();

@@ -16,6 +16,7 @@ mod subscriber;
 mod worker;
 
 mod adapter_functions;
+mod admin;
 mod auth;
 mod bad_frames;
 mod bad_input;

@@ -32,6 +32,7 @@ pub(crate) struct Server {
     folder: TempDir,
     workers: String,
     streams: String,
+    admin: String,
     /// The test has ended the process itself.
     killed: bool,
     /// Where it keeps its items, if the test did not say.
@@ -54,11 +55,13 @@ struct Place<'a> {
     environment: &'a [(&'a str, OsString)],
     host: &'a str,
     namespace: Option<&'a str>,
+    /// Keys of the admin module beside its port.
+    admin: Value,
 }
 
 impl Default for Place<'_> {
     fn default() -> Self {
-        Self { environment: &[], host: "127.0.0.1", namespace: None }
+        Self { environment: &[], host: "127.0.0.1", namespace: None, admin: json!({}) }
     }
 }
 
@@ -77,6 +80,19 @@ impl Server {
     pub(crate) fn configured(stream: Value, worker: Value) -> Self {
         let debug = [("RUST_LOG", "debug".into())];
         Self::must(Self::launch(stream, worker, &Place { environment: &debug, ..Place::default() }))
+    }
+
+    /// A server whose stream and admin modules have these keys beside their ports.
+    pub(crate) fn administered(stream: Value, admin: Value) -> Self {
+        Self::must(Self::try_administered(stream, admin))
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// The log, where it does not start.
+    pub(crate) fn try_administered(stream: Value, admin: Value) -> Result<Self, String> {
+        Self::launch(stream, json!({}), &Place { admin, ..Place::default() })
     }
 
     /// The same without the details in its log, for a long load.
@@ -139,8 +155,14 @@ impl Server {
         let mut config = json!({
             "host": place.host,
             "port": 0,
-            "modules": [{"class": "modules::stream::StreamModule"}, {"class": "modules::worker::WorkerModule"}],
+            "modules": [
+                {"class": "modules::stream::StreamModule"},
+                {"class": "modules::worker::WorkerModule"},
+                {"class": "modules::admin::AdminModule", "config": {"port": 0}},
+            ],
         });
+        let admin = place.admin.as_object().unwrap().clone();
+        config["modules"][2]["config"].as_object_mut().unwrap().extend(admin);
         config["modules"][0]["config"] = stream;
         config["modules"][1]["config"] = worker;
         let file = folder.path().join("config.yaml");
@@ -164,8 +186,8 @@ impl Server {
             .unwrap();
         let stdout = process.stdout.take().unwrap();
         match announced(stdout) {
-            Some((stdout, workers, streams)) => {
-                Ok(Self { process, _stdout: stdout, folder, workers, streams, killed: false, _redis: redis })
+            Some((stdout, [workers, streams, admin])) => {
+                Ok(Self { process, _stdout: stdout, folder, workers, streams, admin, killed: false, _redis: redis })
             }
             None => {
                 let _ = process.kill();
@@ -215,6 +237,11 @@ impl Server {
     /// `ip:port` of the stream port.
     pub(crate) fn streams(&self) -> &str {
         &self.streams
+    }
+
+    /// `ip:port` of the admin port.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
     }
 
     /// What the server has logged so far.
@@ -273,7 +300,7 @@ impl Drop for Server {
     }
 }
 
-type Announced = (Lines<BufReader<ChildStdout>>, String, String);
+type Announced = (Lines<BufReader<ChildStdout>>, [String; 3]);
 
 /// The addresses that the server writes when it listens; `None` if it does not.
 fn announced(stdout: ChildStdout) -> Option<Announced> {
@@ -288,8 +315,9 @@ fn announced(stdout: ChildStdout) -> Option<Announced> {
                 address.split('/').next().map(str::to_owned)
             })
         };
-        let addresses = address("workers").zip(address("streams"));
-        let _ = sender.send(addresses.map(|(workers, streams)| (lines, workers, streams)));
+        let mut addresses = || Some([address("workers")?, address("streams")?, address("admin")?]);
+        let addresses = addresses();
+        let _ = sender.send(addresses.map(|addresses| (lines, addresses)));
     });
     receiver.recv_timeout(DEADLINE).ok().flatten()
 }

@@ -35,6 +35,7 @@ fn holds_of<S>(mut default: S, text: &str, section: &Node, keys: &[Key<S>]) {
             (Some(shown), Some(Node::Scalar(Scalar::Text(text)))) => {
                 assert_eq!(*text, shown, "{name}")
             }
+            (Some(shown), Some(Node::Scalar(Scalar::Bool(on)))) => assert_eq!(on.to_string(), shown, "{name}"),
             (Some(shown), other) => panic!("{name} should be {shown}, is {other:?}"),
             (None, Some(Node::Scalar(Scalar::Null) | Node::Mapping(_))) => {}
             (None, None) => assert!(text.contains(&format!("`{name}`")), "{name} is missing"),
@@ -57,6 +58,7 @@ fn example_has_every_key_with_its_default() {
     holds(&text, section("modules.0.config"), keys::STREAM);
     holds(&text, section("modules.0.config.adapter.config"), keys::KV_STORE as &[Key<KvStore>]);
     holds(&text, section("modules.1.config"), keys::WORKER);
+    holds(&text, section("modules.2.config"), keys::ADMIN);
 }
 
 #[test]

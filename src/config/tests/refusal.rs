@@ -9,7 +9,7 @@ fn unknown_class_is_refused_with_what_exists() {
         "[0].class: unknown class `modules::strem::StreamModule`; did you mean `modules::stream::StreamModule`?"
     );
     let error = refused("modules: [{ class: mine }]");
-    assert!(error.starts_with("modules[0].class: unknown class `mine`; served are modules::stream::StreamModule and "), "{error}");
+    assert!(error.starts_with("modules[0].class: unknown class `mine`; served are modules::stream::StreamModule, "), "{error}");
     assert!(error.contains("modules::cron::CronModule"), "{error}");
 }
 

@@ -21,7 +21,8 @@ fn ends(url: &str, keys: &Value) -> (Output, Duration) {
     let mut adapter = json!({"class": "modules::stream::adapters::RedisAdapter", "config": {"redis_url": url}});
     adapter = with(adapter, keys);
     let stream = json!({"host": "127.0.0.1", "port": 0, "adapter": adapter});
-    let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream}]});
+    let config = json!({"host": "127.0.0.1", "port": 0, "modules": [{"class": "modules::stream::StreamModule", "config": stream},
+        {"class": "modules::admin::AdminModule", "config": {"enabled": false}}]});
     let file = folder.path().join("config.yaml");
     fs::write(&file, config.to_string()).unwrap();
     let begun = Instant::now();

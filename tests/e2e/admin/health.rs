@@ -1,0 +1,59 @@
+//! What it says of the server's health.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::get;
+use crate::server::{BINARY, Server, until};
+
+#[tokio::test]
+async fn server_that_runs_is_ready() {
+    let server = Server::start();
+    for path in ["/health/live", "/health/ready"] {
+        let answer = get(server.admin(), path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), json!({"ready": true, "reasons": []}));
+    }
+    assert_eq!(get(server.admin(), "/elsewhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn server_without_its_store_is_alive_and_says_why_it_is_not_ready() {
+    // Redis that accepts and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let folder = TempDir::with_prefix("weir-e2e-").unwrap();
+    let adapter = json!({"class": "modules::stream::adapters::RedisAdapter", "config": {"redis_url": url}});
+    let config = json!({"port": 0, "modules": [
+        {"class": "modules::stream::StreamModule", "config": {"port": 0, "adapter": adapter}},
+        {"class": "modules::admin::AdminModule", "config": {"port": 0}},
+    ]});
+    let (file, log) = (folder.path().join("config.yaml"), folder.path().join("log"));
+    fs::write(&file, config.to_string()).unwrap();
+    let mut process = Command::new(BINARY)
+        .arg("--config")
+        .arg(&file)
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::null())
+        .stderr(File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let mut address = None;
+    until("the admin port", async || {
+        let text = fs::read_to_string(&log).unwrap();
+        address = text.split_once("admin=").and_then(|(_, rest)| rest.split_whitespace().next().map(str::to_owned));
+        address.is_some()
+    })
+    .await;
+    let address = address.unwrap();
+    let (live, ready, metrics) =
+        (get(&address, "/health/live").await, get(&address, "/health/ready").await, get(&address, "/metrics").await);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!((live.status, ready.status, metrics.status), (200, 503, 503));
+    assert_eq!(serde_json::from_str::<Value>(&ready.body).unwrap(), json!({"ready": false, "reasons": ["the store is starting"]}));
+}
