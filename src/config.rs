@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) stream: StreamConfig,
     /// What operators look at: `modules::admin::AdminModule`.
     pub(crate) admin: AdminConfig,
+    /// What the log looks like and holds: top-level `log`.
+    pub(crate) log: LogConfig,
     /// Module classes of the file that Weir does not serve, each once, in the order of the file. To be reported once.
     pub(crate) skipped: Vec<String>,
     /// What the file says that has no effect, or probably not the effect that was meant. To be logged once.
@@ -81,6 +83,25 @@ pub(crate) struct AdminConfig {
     pub(crate) port: u16,
     /// `token`: what must be shown; beyond this machine there must be one.
     pub(crate) token: Option<Token>,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LogConfig {
+    /// `format`: what a line looks like.
+    pub(crate) format: LogFormat,
+    /// `filter`: a level, or levels of modules.
+    pub(crate) filter: Option<String>,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// What a port shows of itself (`tls`). PEM files, read at the start and on SIGHUP; relative to where the server starts.

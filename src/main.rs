@@ -1,24 +1,24 @@
 //! The `weir` server: configuration, listeners, signals and logs around `weir-actors`, and the commands beside it.
 
+mod admin;
 mod arguments;
 mod client;
-mod admin;
 mod commands;
 mod config;
 mod control;
 mod json;
 mod listener;
+mod log;
 mod reload;
 mod serve;
 mod tls;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use arguments::{Arguments, Command};
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use config::LogConfig;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,11 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     ColorChoice::from(arguments.color).write_global();
-    let serves = matches!(arguments.command, None | Some(Command::Serve));
-    let default = if serves { "info,actix_server=warn" } else { "warn" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
-    let json = arguments.json && !serves;
+    let json = arguments.json && !matches!(arguments.command, None | Some(Command::Serve));
     match run(arguments) {
         Ok(code) => code,
         Err(error) => commands::failed(&error, json),
@@ -40,9 +36,13 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         None | Some(Command::Serve) => {}
-        Some(command) => return commands::run(command, arguments.config.as_deref(), arguments.json),
+        Some(command) => {
+            log::start(&LogConfig::default(), "warn")?;
+            return commands::run(command, arguments.config.as_deref(), arguments.json);
+        }
     }
     let config = config::load(arguments.config.as_deref(), &|name| std::env::var(name).ok())?;
+    log::start(&config.log, "info,actix_server=warn")?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

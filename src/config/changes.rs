@@ -6,7 +6,7 @@ use super::keys::{self, Key};
 /// A key that holds something else than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Changed {
-    /// `stream`, `worker` or `admin`.
+    /// `stream`, `worker`, `admin` or `log`.
     pub(crate) module: &'static str,
     /// The key as the file has it.
     pub(crate) key: &'static str,
@@ -18,7 +18,8 @@ pub(crate) fn between(one: &Config, other: &Config) -> Vec<Changed> {
     let listener = differing("worker", keys::LISTENER, &one.worker, &other.worker);
     let worker = differing("worker", keys::WORKER, &one.worker, &other.worker);
     let admin = differing("admin", keys::ADMIN, &one.admin, &other.admin);
-    stream.into_iter().chain(listener).chain(worker).chain(admin).collect()
+    let log = differing("log", keys::LOG, &one.log, &other.log);
+    stream.into_iter().chain(listener).chain(worker).chain(admin).chain(log).collect()
 }
 
 fn differing<S: Clone>(module: &'static str, keys: &[Key<S>], one: &S, other: &S) -> Vec<Changed> {

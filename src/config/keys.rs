@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::expand::Scalar;
-use super::{AdapterConfig, AdminConfig, StreamConfig, TlsFiles, WorkerConfig};
+use super::{AdapterConfig, AdminConfig, LogConfig, LogFormat, StreamConfig, TlsFiles, WorkerConfig};
 use weir_actors::adapter::file::{FileOptions, Fsync};
 use weir_actors::adapter::redis::RedisOptions;
 use weir_actors::origin::Origins;
@@ -103,6 +103,9 @@ pub(super) const STREAM: &[Key<StreamConfig>] = &[
     key("max_connections_per_address", |s| count(&mut s.settings.max_connections_per_address)),
     key("drain_ms", |s| Slot::Millis(&mut s.settings.drain)),
 ];
+
+/// Keys of the top-level `log`.
+pub(super) const LOG: &[Key<LogConfig>] = &[key("format", |s| Slot::Choice(&mut s.format)), key("filter", |s| Slot::Text(&mut s.filter))];
 
 /// Keys of `modules::admin::AdminModule`.
 pub(super) const ADMIN: &[Key<AdminConfig>] = &[
@@ -349,6 +352,10 @@ impl Named for AuthRefusal {
 
 impl Named for Overflow {
     const ALL: &'static [(&'static str, Self)] = &[("resync", Self::Resync), ("close", Self::Close)];
+}
+
+impl Named for LogFormat {
+    const ALL: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
 impl Named for JoinFailure {

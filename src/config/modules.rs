@@ -95,8 +95,14 @@ impl Reader<'_> {
         for (name, value) in top {
             if let Some(key) = keys::LISTENER.iter().find(|key| key.name == name) {
                 self.set(&mut config.worker, key, value, name)?;
+            } else if name == "log" {
+                match value {
+                    Node::Scalar(Scalar::Null) => {}
+                    Node::Mapping(own) => self.section(&mut config.log, own, &[keys::LOG], name)?,
+                    other => return Err(bad(name, other, "a mapping, as in `log: { format: json }`")),
+                }
             } else if name != "modules" {
-                let known: Vec<_> = keys::LISTENER.iter().map(|key| key.name).chain(["modules"]).collect();
+                let known: Vec<_> = keys::LISTENER.iter().map(|key| key.name).chain(["log", "modules"]).collect();
                 self.warn(format!("{}: unknown key without effect; {}", plain(name), hint(name, &known)));
             }
         }

@@ -36,6 +36,7 @@ mod join;
 mod leave;
 mod leave_grace;
 mod leave_reasons;
+mod log;
 mod many_streams;
 mod names;
 mod nodes;

@@ -57,11 +57,13 @@ struct Place<'a> {
     namespace: Option<&'a str>,
     /// Keys of the admin module beside its port.
     admin: Value,
+    /// What its log looks like.
+    format: &'a str,
 }
 
 impl Default for Place<'_> {
     fn default() -> Self {
-        Self { environment: &[], host: "127.0.0.1", namespace: None, admin: json!({}) }
+        Self { environment: &[], host: "127.0.0.1", namespace: None, admin: json!({}), format: "text" }
     }
 }
 
@@ -93,6 +95,11 @@ impl Server {
     /// The log, where it does not start.
     pub(crate) fn try_administered(stream: Value, admin: Value) -> Result<Self, String> {
         Self::launch(stream, json!({}), &Place { admin, ..Place::default() })
+    }
+
+    /// A server whose log looks so.
+    pub(crate) fn in_format(format: &str) -> Self {
+        Self::must(Self::launch(json!({}), json!({}), &Place { format, ..Place::default() }))
     }
 
     /// The same without the details in its log, for a long load.
@@ -155,6 +162,7 @@ impl Server {
         let mut config = json!({
             "host": place.host,
             "port": 0,
+            "log": {"format": place.format},
             "modules": [
                 {"class": "modules::stream::StreamModule"},
                 {"class": "modules::worker::WorkerModule"},

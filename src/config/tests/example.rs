@@ -55,6 +55,7 @@ fn example_has_every_key_with_its_default() {
     let root = source::parse_text(&text).unwrap();
     let section = |path: &str| path.split('.').fold(&root, |node, name| child(node, name).unwrap());
     holds(&text, &root, keys::LISTENER);
+    holds(&text, section("log"), keys::LOG);
     holds(&text, section("modules.0.config"), keys::STREAM);
     holds(&text, section("modules.0.config.adapter.config"), keys::KV_STORE as &[Key<KvStore>]);
     holds(&text, section("modules.1.config"), keys::WORKER);
