@@ -83,6 +83,8 @@ pub(crate) struct AdminConfig {
     pub(crate) port: u16,
     /// `token`: what must be shown; beyond this machine there must be one.
     pub(crate) token: Option<Token>,
+    /// `otlp_endpoint`: the collector that spans are sent to.
+    pub(crate) otlp_endpoint: Option<String>,
 }
 
 /// The log.
@@ -150,7 +152,7 @@ impl Default for WorkerConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { enabled: true, host: "127.0.0.1".to_owned(), port: 9464, token: None }
+        Self { enabled: true, host: "127.0.0.1".to_owned(), port: 9464, token: None, otlp_endpoint: None }
     }
 }
 

@@ -9,6 +9,7 @@ mod control;
 mod json;
 mod listener;
 mod log;
+mod otlp;
 mod reload;
 mod serve;
 mod tls;

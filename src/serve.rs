@@ -15,6 +15,7 @@ use crate::admin::Admin;
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
 use crate::listener::Listener;
+use crate::otlp::{self, Exporter};
 use crate::reload::Reload;
 use crate::tls::Certificates;
 
@@ -33,10 +34,12 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     let for_streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     // Before the store, so that it can say that there is none yet.
     let admin = Admin::start(&config.admin)?;
+    let collector = otlp::endpoint(&config.admin)?;
     let (streams, control) = start(&config).await?;
     if let Some(admin) = &admin {
         admin.show(streams.registry());
     }
+    let exporter = collector.map(|collector| Exporter::start(collector, streams.spans())).transpose()?.flatten();
     // Not before there is somebody to accept: a start may wait for Redis.
     let (for_workers, for_streams) = (for_workers.listen()?, for_streams.listen()?);
     let addresses = (for_workers.local_addr()?, for_streams.local_addr()?);
@@ -82,8 +85,13 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     tracing::info!("closing");
     // Both stop listening at once, and wait for their connections until they are told not to.
     let graceful = (actix_rt::spawn(handles.0.stop(true)), actix_rt::spawn(handles.1.stop(true)));
+    let closed = async {
+        streams.shutdown().await;
+        // Now there are no more spans to come. Those that there are take a moment.
+        drop(actix_rt::task::spawn_blocking(move || drop(exporter)).await);
+    };
     tokio::select! {
-        () = streams.shutdown() => {}
+        () = closed => {}
         _ = interrupt.recv() => end_at_once(),
         _ = terminate.recv() => end_at_once(),
     }

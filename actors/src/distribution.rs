@@ -56,6 +56,12 @@ impl Histogram {
         self.record(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// All values together.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn distribution(&self) -> Distribution {
@@ -66,7 +72,7 @@ impl Histogram {
             *bucket = count;
         }
         buckets.pop();
-        Distribution { buckets: self.bounds.iter().copied().zip(buckets).collect(), count, sum: self.sum.load(Ordering::Relaxed) }
+        Distribution { buckets: self.bounds.iter().copied().zip(buckets).collect(), count, sum: self.sum() }
     }
 }
 

@@ -35,7 +35,7 @@
 //! - [`settings`]: limits and behaviour; [`origin`], [`token`]: who may connect
 //! - [`adapter`]: where items are kept, and the trait to keep them elsewhere; with feature `testing`, `testing` has the checks for one's own
 //! - `ws`, with the feature of that name: the ports, as routes and as a server of its own
-//! - [`metrics`]: what is counted, for those who operate it
+//! - [`metrics`], [`spans`]: what is counted, and how long it took, for those who operate it
 //! - [`json`], [`ids`], [`clock`], [`error`]: values, names, timestamps, and every code that is answered
 //!
 //! # Inside
@@ -46,7 +46,7 @@
 //! - words: `ids`, `json`, `clock`, `change`, `error`, `token`, `origin`, `settings`, `health`, `counts`, `distribution`, `hash`
 //! - protocol without I/O: `frame`, `wire`, `ops`
 //! - storage: `adapter`
-//! - actors: `store`, `group`, `session`, `trigger`, `functions` (who serves what), `auth`, `guardian`, `metrics`
+//! - actors: `store`, `group`, `session`, `trigger`, `functions` (who serves what), `auth`, `guardian`, `metrics`, `spans`
 //! - system: `system`, `streams`, `testing`, and `ws`, the only user of actix-web
 
 pub mod adapter;
@@ -79,6 +79,7 @@ pub mod origin;
 #[doc(hidden)]
 pub mod session;
 pub mod settings;
+pub mod spans;
 #[doc(hidden)]
 pub mod store;
 pub mod streams;

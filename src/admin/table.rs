@@ -174,6 +174,9 @@ pub(super) const METRICS: &[Metric] = &[
     histogram("weir_trigger_lag_seconds", "From a commit, or a join or leave, until a trigger's handler is called.", |now, out| {
         out.seconds(&now.trigger_lag);
     }),
+    counter("weir_spans_dropped_total", "", "Spans that were dropped because the collector took none in time.", |now, out| {
+        out.one(now.spans_dropped);
+    }),
     counter("weir_limits_reached_total", "`limit`: `stream.` or `worker.` and its key", "How often a limit was reached.", |now, out| {
         for (limit, count) in &now.limits {
             out.with(&[("limit", limit.key())], count);

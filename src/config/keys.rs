@@ -113,6 +113,7 @@ pub(super) const ADMIN: &[Key<AdminConfig>] = &[
     key("host", |s| Slot::Host(&mut s.host)),
     key("port", |s| Slot::Port(&mut s.port)),
     key("token", |s| Slot::Token(&mut s.token)),
+    key("otlp_endpoint", |s| Slot::Text(&mut s.otlp_endpoint)),
 ];
 
 /// What `fsync` may hold instead of a word.

@@ -41,6 +41,7 @@ mod many_streams;
 mod names;
 mod nodes;
 mod order;
+mod otlp;
 mod overrides;
 mod owners;
 mod peers;

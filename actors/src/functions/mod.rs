@@ -32,6 +32,7 @@ use crate::metrics::limit::Limit;
 use crate::metrics::snapshot::Snapshot;
 use crate::session::subscribers::Subscribers;
 use crate::settings::{Guards, Settings};
+use crate::spans::Spans;
 use crate::store::input;
 use crate::store::{Overridden, Store};
 use crate::trigger::Triggers;
@@ -114,6 +115,8 @@ pub struct Registry {
     pub counts: Counts,
     /// What is counted of everything else.
     pub metrics: Arc<Metrics>,
+    /// Spans, for whoever takes them.
+    pub spans: Arc<Spans>,
     /// Streams with an override, so that the store looks into the table only where there is one.
     overridden: AtomicUsize,
     actors: OnceLock<Actors>,
@@ -145,6 +148,7 @@ impl Registry {
             health: Health::default(),
             counts: Counts::default(),
             metrics: Arc::default(),
+            spans: Arc::default(),
             overridden: AtomicUsize::new(0),
             actors: OnceLock::new(),
         })
@@ -209,6 +213,7 @@ impl Registry {
             dropped: self.counts.dropped(),
             in_flight: self.workers.read().values().map(|worker| worker.in_flight.load(Ordering::Relaxed) as u64).sum(),
             redis_connected: self.health.link(),
+            spans_dropped: self.spans.dropped(),
             ..self.metrics.snapshot()
         }
     }

@@ -137,6 +137,11 @@ impl Caller {
         &self.worker
     }
 
+    /// The trace that the call is a part of, as the worker has it.
+    pub(crate) fn traceparent(&self) -> Option<&str> {
+        self.invocation.as_ref()?.trace.as_ref()?.traceparent.as_deref()
+    }
+
     /// The message that ends the call; the caller sees to it that it gets there. `None` the second time.
     pub fn end(&mut self, outcome: Outcome, trace: Option<Trace>) -> Option<Answer> {
         let mut invocation = self.invocation.take()?;

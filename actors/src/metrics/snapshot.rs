@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub events_dropped: u64,
     /// From a commit until a trigger's handler is called, in nanoseconds.
     pub trigger_lag: Distribution,
+    /// Spans that were dropped because nobody took them in time.
+    pub spans_dropped: u64,
     /// Limits and how often they were reached.
     pub limits: Vec<(Limit, u64)>,
 }

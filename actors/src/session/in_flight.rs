@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::functions::ReplyTo;
+use crate::spans::Begun;
 
 /// One call.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Pending {
     pub timeout: Duration,
     /// When it was sent.
     pub since: Instant,
+    /// Its span, where one is made.
+    pub span: Option<Box<Begun>>,
     deadline: Instant,
 }
 
@@ -30,11 +33,11 @@ pub struct InFlight {
 
 impl InFlight {
     /// Adds a call that was sent as `id`.
-    pub fn insert(&mut self, id: Uuid, function_id: Box<str>, reply: ReplyTo, timeout: Duration) {
+    pub fn insert(&mut self, id: Uuid, function_id: Box<str>, reply: ReplyTo, timeout: Duration, span: Option<Box<Begun>>) {
         let since = Instant::now();
         let deadline = since + timeout;
         self.deadlines.insert((deadline, id));
-        self.calls.insert(id, Pending { function_id, reply, timeout, since, deadline });
+        self.calls.insert(id, Pending { function_id, reply, timeout, since, span, deadline });
     }
 
     /// Removes the call that is answered with `id` on the wire; `None` where there is none (any more).
@@ -68,7 +71,7 @@ mod tests {
     fn calls_expire_in_the_order_of_their_deadlines() {
         let mut calls = InFlight::default();
         for (name, seconds) in [("late", 30), ("soon", 10), ("later", 60)] {
-            calls.insert(Uuid::new_v4(), name.into(), ReplyTo::Nobody, Duration::from_secs(seconds));
+            calls.insert(Uuid::new_v4(), name.into(), ReplyTo::Nobody, Duration::from_secs(seconds), None);
         }
         assert!(calls.take_expired(Instant::now()).is_none());
         let then = Instant::now() + Duration::from_secs(31);
@@ -81,7 +84,7 @@ mod tests {
     fn answered_call_neither_expires_nor_is_answered_again() {
         let mut calls = InFlight::default();
         let id = Uuid::new_v4();
-        calls.insert(id, "f".into(), ReplyTo::Nobody, Duration::ZERO);
+        calls.insert(id, "f".into(), ReplyTo::Nobody, Duration::ZERO, None);
         assert!(calls.take("no id").is_none());
         assert!(calls.take(&id.to_string()).is_some());
         assert!(calls.take(&id.to_string()).is_none());

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Chunk;
-use super::in_flight::InFlight;
+use super::in_flight::{InFlight, Pending};
 use super::outbox::Shut;
 use super::registrations::Registrations;
 use super::socket::{Data, LINGER, Liveness, Socket};
@@ -209,7 +209,7 @@ impl WorkerSession {
         };
         self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
         let ending = if message.error.is_some() { Ending::Error } else { Ending::Ok };
-        self.registry().metrics.invoked(&pending.function_id, ending, Some(pending.since.elapsed()));
+        self.conclude(&pending, ending);
         let outcome = match (message.error, message.result) {
             (Some(error), _) => Err(wire::parse_error(error)),
             (None, Some(value)) => Ok(Output::Value(Json::copy(value))),
@@ -219,12 +219,14 @@ impl WorkerSession {
     }
 
     fn invoke(&mut self, call: Invoke) {
-        let Invoke { function_id, data, trace, reply, timeout } = call;
+        let Invoke { function_id, data, mut trace, reply, timeout } = call;
         let id = Uuid::new_v4();
+        let mut span = None;
         let failed = if self.ended {
             self.registry().metrics.invoked(&function_id, Ending::Stopped, None);
             Some(functions::stopped(&function_id))
         } else {
+            span = self.registry().spans.begin(&mut trace);
             let frame = wire::invoke_function(&id.hyphenated().to_string(), &function_id, &data, &trace);
             (!self.socket.outbox.offer(&frame.frames())).then(|| {
                 self.registry().metrics.limit(Limit::WorkerOutbox);
@@ -240,7 +242,16 @@ impl WorkerSession {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
             return reply.send(Err(error));
         }
-        self.in_flight.insert(id, function_id, reply, timeout);
+        self.in_flight.insert(id, function_id, reply, timeout, span);
+    }
+
+    /// A call that had got to this worker has ended.
+    fn conclude(&self, pending: &Pending, ending: Ending) {
+        let registry = self.registry();
+        registry.metrics.invoked(&pending.function_id, ending, Some(pending.since.elapsed()));
+        if let Some(span) = &pending.span {
+            registry.spans.end(span, &pending.function_id, ending);
+        }
     }
 
     fn expire(&mut self) {
@@ -250,7 +261,7 @@ impl WorkerSession {
             if pending.timeout >= self.registry().settings.worker.invocation_timeout {
                 self.registry().metrics.limit(Limit::Invocation);
             }
-            self.registry().metrics.invoked(&pending.function_id, Ending::Timeout, Some(pending.since.elapsed()));
+            self.conclude(&pending, Ending::Timeout);
             pending.reply.send(Err(functions::timed_out(&pending.function_id, pending.timeout)));
         }
     }
@@ -295,7 +306,7 @@ impl WorkerSession {
         self.registrations.end(Some(&self.store));
         for pending in self.in_flight.take_all() {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
-            self.registry().metrics.invoked(&pending.function_id, Ending::Stopped, Some(pending.since.elapsed()));
+            self.conclude(&pending, Ending::Stopped);
             pending.reply.send(Err(functions::stopped(&pending.function_id)));
         }
         self.registry().workers.write().remove(&self.me.id);

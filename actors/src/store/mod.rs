@@ -176,8 +176,7 @@ pub struct Store {
 impl Store {
     /// A store on `adapter` that tells the trigger dispatcher at `news_to`.
     pub fn new(registry: Arc<Registry>, adapter: Box<dyn Adapter>, news_to: Recipient<News>, sentinel: Sentinel) -> Self {
-        let settings = &registry.settings.stream;
-        let keeper = Keeper::Own(Own::new(adapter, settings.max_value_bytes, settings.max_streams, registry.metrics.clone()));
+        let keeper = Keeper::Own(Own::new(adapter, &registry));
         Self::on(keeper, registry, news_to, sentinel)
     }
 

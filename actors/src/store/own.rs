@@ -10,17 +10,21 @@ use super::reader::Readers;
 use super::{failure, publish};
 use crate::adapter::{Adapter, AdapterError, Deferred, Read};
 use crate::change::Snapshot;
+use crate::distribution::Histogram;
 use crate::error::{CallError, Outcome};
-use crate::functions::ReplyTo;
+use crate::functions::{Registry, ReplyTo};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 use crate::metrics::Metrics;
 use crate::metrics::calls::{Batch, BuiltIn};
+use crate::spans::{Context, Spans, Work};
 
 /// Calls that are committed together at most.
 const BATCH: usize = 1_024;
 /// Bytes of values that are committed together, or of results that are sent together, where one is not larger.
 const BATCH_BYTES: usize = 8 << 20;
+/// Traces that the span of a commit is linked with at most, as many as OpenTelemetry has by default.
+const LINKS: usize = 128;
 /// How often a store that does not commit says so in the log.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
@@ -35,15 +39,20 @@ pub(super) struct Own {
     /// When the log was last told that commits fail, and how many have failed since.
     failing: Option<(Instant, usize)>,
     metrics: Arc<Metrics>,
+    spans: Arc<Spans>,
+    /// How long the adapter has synced.
+    syncs: Option<Arc<Histogram>>,
 }
 
 impl Own {
-    pub(super) fn new(adapter: Box<dyn Adapter>, max_value_bytes: usize, max_streams: usize, metrics: Arc<Metrics>) -> Self {
-        if let Some(syncs) = adapter.syncs() {
-            metrics.set_syncs(syncs);
+    pub(super) fn new(adapter: Box<dyn Adapter>, registry: &Registry) -> Self {
+        let (metrics, spans, syncs) = (registry.metrics.clone(), registry.spans.clone(), adapter.syncs());
+        if let Some(syncs) = &syncs {
+            metrics.set_syncs(syncs.clone());
         }
-        let ledger = Ledger::new(adapter, max_value_bytes, max_streams);
-        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), failing: None, metrics }
+        let settings = &registry.settings.stream;
+        let ledger = Ledger::new(adapter, settings.max_value_bytes, settings.max_streams);
+        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), failing: None, metrics, spans, syncs }
     }
 
     /// Applies an operation. One that lists must find the ledger [up to date](Self::is_behind).
@@ -115,11 +124,17 @@ impl Own {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
         let writes = !self.ledger.is_clean();
-        let began = writes.then(Instant::now);
+        let began = writes.then(|| (Instant::now(), self.synced()));
         let committed = self.ledger.commit();
-        if let Some(began) = began {
-            self.metrics.committed.seconds.took(began.elapsed());
+        if let Some((began, synced)) = began {
+            let took = began.elapsed();
+            self.metrics.committed.seconds.took(took);
             self.metrics.committed.calls.record(batch.len() as u64);
+            if self.spans.is_on() {
+                let synced = Duration::from_nanos(self.synced().saturating_sub(synced)).min(took);
+                let work = Work::Commit { calls: batch.len(), synced, ok: committed.is_ok() };
+                self.spans.committed(traces(&batch), took, work);
+            }
         }
         let mut ended = Batch::default();
         let recorded = match committed {
@@ -150,6 +165,11 @@ impl Own {
         recorded
     }
 
+    /// Nanoseconds that the adapter has synced so far.
+    fn synced(&self) -> u64 {
+        self.syncs.as_ref().map_or(0, |syncs| syncs.sum())
+    }
+
     /// Whether the last commit failed.
     pub(super) fn is_failing(&self) -> bool {
         self.failing.is_some()
@@ -170,6 +190,15 @@ impl Own {
         tracing::error!(%error, batch_len, batches, "the store does not commit; nothing of this batch is stored or published");
         self.failing = Some((Instant::now(), batches + 1));
     }
+}
+
+/// The sampled traces that calls of workers are a part of.
+fn traces(batch: &[(ReplyTo, Outcome, Function)]) -> Vec<Context> {
+    let of = |(reply, _, _): &(ReplyTo, Outcome, Function)| match reply {
+        ReplyTo::Worker(caller) => Context::sampled(caller.traceparent()?),
+        _ => None,
+    };
+    batch.iter().filter_map(of).take(LINKS).collect()
 }
 
 /// A read for somebody who may have too much to read when its turn comes.

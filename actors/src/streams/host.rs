@@ -15,10 +15,11 @@ use tokio::runtime::Handle;
 
 use super::handler;
 use crate::error::{CallError, INVOCATION_FAILED};
-use crate::functions::{self, Invoke, ToWorker, Worker};
+use crate::functions::{self, Invoke, Registry, ToWorker, Worker};
 use crate::hash::HashMap;
 use crate::metrics::Metrics;
 use crate::metrics::calls::Ending;
+use crate::spans::Spans;
 
 /// What the host has registered, by function id.
 #[derive(Default)]
@@ -56,11 +57,12 @@ pub(super) struct Host {
     /// Known once the actor has an address.
     me: Arc<std::sync::OnceLock<Arc<Worker>>>,
     metrics: Arc<Metrics>,
+    spans: Arc<Spans>,
 }
 
 impl Host {
-    pub(super) fn new(functions: Arc<Functions>, me: Arc<std::sync::OnceLock<Arc<Worker>>>, metrics: Arc<Metrics>) -> Self {
-        Self { functions, me, metrics }
+    pub(super) fn new(functions: Arc<Functions>, me: Arc<std::sync::OnceLock<Arc<Worker>>>, registry: &Registry) -> Self {
+        Self { functions, me, metrics: registry.metrics.clone(), spans: registry.spans.clone() }
     }
 }
 
@@ -84,7 +86,7 @@ impl actix::Handler<ToWorker> for Host {
 
     fn handle(&mut self, message: ToWorker, _: &mut Self::Context) {
         // It makes no calls by way of its session, provides no trigger types, and is taken over by nobody.
-        let ToWorker::Invoke(Invoke { function_id, data, reply, timeout, trace: _ }) = message else { return };
+        let ToWorker::Invoke(Invoke { function_id, data, reply, timeout, mut trace }) = message else { return };
         let under_way = UnderWay(self.me.get().cloned());
         let Some(Function { handler, runtime }) = self.functions.0.read().get(&function_id).cloned() else {
             // Taken back while the call was on its way here.
@@ -92,7 +94,8 @@ impl actix::Handler<ToWorker> for Host {
             self.metrics.invoked(&function_id, Ending::NotFound, None);
             return reply.send(Err(CallError::function_not_found(&function_id)));
         };
-        let (metrics, since) = (self.metrics.clone(), Instant::now());
+        let (metrics, spans, since) = (self.metrics.clone(), self.spans.clone(), Instant::now());
+        let span = spans.begin(&mut trace);
         actix::spawn(async move {
             // A task of its own, so that what it does to its thread, a panic included, is not done to ours.
             let mut running = runtime.unwrap_or_else(Handle::current).spawn(async move { handler(data).await });
@@ -109,7 +112,11 @@ impl actix::Handler<ToWorker> for Host {
                 }
             };
             drop(under_way);
-            metrics.invoked(&function_id, Ending::of(&outcome), Some(since.elapsed()));
+            let ending = Ending::of(&outcome);
+            metrics.invoked(&function_id, ending, Some(since.elapsed()));
+            if let Some(span) = span {
+                spans.end(&span, &function_id, ending);
+            }
             reply.send(outcome);
         });
     }

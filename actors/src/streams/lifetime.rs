@@ -46,7 +46,7 @@ impl Native {
     /// Makes this program a worker of the system; call it on the thread where its functions are to be called from.
     fn new(registry: &Arc<Registry>) -> Arc<Self> {
         let (functions, known) = (Arc::<Functions>::default(), Arc::<OnceLock<Arc<Worker>>>::default());
-        let session = Host::new(functions.clone(), known.clone(), registry.metrics.clone()).start();
+        let session = Host::new(functions.clone(), known.clone(), registry).start();
         let details = json!({"name": "host", "runtime": "rust", "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id()});
         let me = Arc::new(Worker {
             id: Uuid::new_v4().hyphenated().to_string(),

@@ -40,6 +40,7 @@ use crate::ids::GroupKey;
 use crate::metrics::snapshot::Snapshot;
 #[cfg(feature = "ws")]
 use crate::session::Connections;
+use crate::spans::Spans;
 use follower::{Follower, Queue};
 use lifetime::Life;
 
@@ -116,6 +117,12 @@ impl Streams {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.registry.snapshot()
+    }
+
+    /// Spans of calls and commits, for whoever takes them.
+    #[must_use]
+    pub fn spans(&self) -> &Spans {
+        &self.shared.registry.spans
     }
 
     /// What the actors share. For those who serve a port of their own, or look after a system; not for everyday use, and it may change.

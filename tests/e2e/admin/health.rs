@@ -21,13 +21,8 @@ async fn server_that_runs_is_ready() {
     assert_eq!(get(server.admin(), "/elsewhere").await.status, 404);
 }
 
-#[tokio::test]
-async fn server_without_its_store_is_alive_and_says_why_it_is_not_ready() {
-    // Redis that accepts and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("redis://{}", silent.local_addr().unwrap());
-    let folder = TempDir::with_prefix("weir-e2e-").unwrap();
-    let adapter = json!({"class": "modules::stream::adapters::RedisAdapter", "config": {"redis_url": url}});
+/// Starts a server with this adapter, which does not get to it, and asks it for its health.
+async fn is_alive_and_not_ready(folder: &TempDir, adapter: &Value) {
     let config = json!({"port": 0, "modules": [
         {"class": "modules::stream::StreamModule", "config": {"port": 0, "adapter": adapter}},
         {"class": "modules::admin::AdminModule", "config": {"port": 0}},
@@ -56,4 +51,23 @@ async fn server_without_its_store_is_alive_and_says_why_it_is_not_ready() {
     process.wait().unwrap();
     assert_eq!((live.status, ready.status, metrics.status), (200, 503, 503));
     assert_eq!(serde_json::from_str::<Value>(&ready.body).unwrap(), json!({"ready": false, "reasons": ["the store is starting"]}));
+}
+
+#[tokio::test]
+async fn server_whose_redis_does_not_answer_is_alive_and_says_why_it_is_not_ready() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let folder = TempDir::with_prefix("weir-e2e-").unwrap();
+    is_alive_and_not_ready(&folder, &json!({"class": "modules::stream::adapters::RedisAdapter", "config": {"redis_url": url}})).await;
+}
+
+#[tokio::test]
+async fn server_whose_disk_hangs_is_alive_and_says_why_it_is_not_ready() {
+    let folder = TempDir::with_prefix("weir-e2e-").unwrap();
+    let db = folder.path().join("store/db");
+    fs::create_dir_all(&db).unwrap();
+    // Reading a pipe that nobody writes to takes for ever.
+    assert!(Command::new("mkfifo").arg(db.join("FORMAT")).status().unwrap().success());
+    let adapter = json!({"class": "modules::stream::adapters::KvStore", "config": {"file_path": folder.path().join("store")}});
+    is_alive_and_not_ready(&folder, &adapter).await;
 }
