@@ -55,6 +55,8 @@ fn show(explained: &Explained, path: Option<&Path>, out: &mut Output) -> io::Res
     section("worker", of("worker", false), path, out)?;
     section("stream", of("stream", false), path, out)?;
     section("adapter of stream", of("stream", true), path, out)?;
+    section("admin", of("admin", false), path, out)?;
+    section("log", of("log", false), path, out)?;
     if !explained.config.warnings.is_empty() || !explained.config.skipped.is_empty() {
         out.line(format_args!(""))?;
     }

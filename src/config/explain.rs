@@ -18,7 +18,7 @@ pub(crate) struct Explained {
 
 /// A key.
 pub(crate) struct Explanation {
-    /// `worker` or `stream`.
+    /// `worker`, `stream`, `admin` or `log`.
     pub(crate) module: &'static str,
     /// As in the file, below the module's `config`: `adapter.config.fsync`.
     pub(crate) key: String,
@@ -76,6 +76,10 @@ pub(crate) fn explain(path: Option<&Path>, env: &dyn Fn(&str) -> Option<String>)
             name => keys.push(explained("stream", name, key, &mut stream, at.map_or(Origin::Default, |at| origins.of(&at)))),
         }
     }
+    let (mut admin, mut log) = (config.admin.clone(), config.log.clone());
+    let admin_at = origins.written.admin_at.clone();
+    origins.section(&mut keys, ("admin", ""), keys::ADMIN, &mut admin, admin_at.as_deref());
+    origins.section(&mut keys, ("log", ""), keys::LOG, &mut log, Some("log"));
     Ok(Explained { config, keys })
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Written {
     pub(super) stream_at: Option<String>,
     /// The path of the worker module's keys.
     pub(super) worker_at: Option<String>,
+    /// The path of the admin module's keys.
+    pub(super) admin_at: Option<String>,
 }
 
 /// Makes a configuration of a parsed file.
@@ -153,7 +155,7 @@ impl Reader<'_> {
             self.warn(format!("no {STREAM} is listed; it runs with its defaults"));
         }
         let own = |module: Option<String>| module.map(|at| format!("{at}.config"));
-        (self.written.stream_at, self.written.worker_at) = (own(stream_at), own(worker_at));
+        (self.written.stream_at, self.written.worker_at, self.written.admin_at) = (own(stream_at), own(worker_at), own(admin_at));
         let (stream_at, worker_at) = (self.written.stream_at.as_deref(), self.written.worker_at.as_deref());
         compare(&config.stream, stream_at.unwrap_or(STREAM), &config.worker, worker_at.unwrap_or(WORKER))
     }

@@ -42,11 +42,12 @@ fn every_key_of_the_example_is_shown_with_its_line() {
     for (name, node) in &top {
         match node {
             Node::List(modules) => {
-                for (module, node) in ["stream", "worker"].into_iter().zip(modules) {
+                for (module, node) in ["stream", "worker", "admin"].into_iter().zip(modules) {
                     let Node::Mapping(module_of) = node else { panic!("a module") };
                     names(&module_of["config"], module, &mut written);
                 }
             }
+            Node::Mapping(_) => names(node, name, &mut written),
             _ => written.push(format!("worker.{name}")),
         }
     }
