@@ -84,8 +84,8 @@ impl Follow {
         self.kept_bytes += changes.iter().map(|change| change.frame.frames().len() + CHANGE_BYTES).sum::<usize>();
         self.kept.extend_from_slice(changes);
         if self.kept_bytes > KEPT_BYTES << self.late.min(PATIENCE) {
-            // The snapshot under way would leave a hole now.
-            self.late += 1;
+            // The snapshot under way, if one is, would leave a hole now.
+            self.late += u32::from(self.state == State::Asked);
             self.again();
         }
     }
