@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix::Message;
 use serde_json::{Map, Value, json};
 
 use super::{Registry, ReplyTo};
 use crate::error::{CallError, CloseCode, Output};
 use crate::json::Json;
 use crate::metrics::calls::BuiltIn;
+use crate::session::subscribers::Question;
 use crate::trigger::admission::Membership;
 
 /// The function's id.
@@ -23,11 +23,6 @@ pub const ID: &str = "stream::disconnect";
 const REASON_BYTES: usize = 120;
 
 const KEYS: [&str; 5] = ["subscription_id", "context", "stream_name", "group_id", "reason"];
-
-/// Close the clients that the call is about.
-#[derive(Message, Debug, Clone)]
-#[rtype(result = "()")]
-pub struct Disconnect(pub Arc<Inquiry>);
 
 /// One call, and how many clients it has closed.
 #[derive(Debug)]
@@ -90,7 +85,7 @@ pub fn call(registry: &Registry, data: &Json, reply: ReplyTo) {
     registry.metrics.served(BuiltIn::Disconnect, &Ok(()));
     let inquiry = Arc::new(Inquiry { whom, count: AtomicUsize::new(0), reply });
     for subscribers in registry.subscribers.read().iter() {
-        subscribers.do_send(Disconnect(inquiry.clone()));
+        subscribers.do_send(Question::Disconnect(inquiry.clone()));
     }
 }
 

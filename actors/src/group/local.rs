@@ -9,10 +9,9 @@ use actix::{Actor, Addr, Recipient};
 
 use super::{Close, Group};
 use crate::functions::Registry;
-use crate::functions::disconnect::Disconnect;
 use crate::ids::{GroupKey, SocketId};
 use crate::session::outbox::OutboxRef;
-use crate::session::subscribers::Subscribers;
+use crate::session::subscribers::{Question, Subscribers};
 
 /// The tables of one arbiter.
 pub struct Local {
@@ -20,7 +19,7 @@ pub struct Local {
     pub registry: Arc<Registry>,
     groups: RefCell<HashMap<GroupKey, Entry>>,
     outboxes: RefCell<HashMap<SocketId, OutboxRef>>,
-    subscribers: RefCell<HashMap<SocketId, Recipient<Disconnect>>>,
+    subscribers: RefCell<HashMap<SocketId, Recipient<Question>>>,
     /// Whether the registry knows of the subscribers of this arbiter.
     known: Cell<bool>,
 }
@@ -49,7 +48,7 @@ impl Local {
     }
 
     /// Makes a subscriber known to those who ask for all of them.
-    pub fn enlist(self: &Rc<Self>, socket: SocketId, session: Recipient<Disconnect>) {
+    pub fn enlist(self: &Rc<Self>, socket: SocketId, session: Recipient<Question>) {
         self.subscribers.borrow_mut().insert(socket, session);
         if !self.known.replace(true) {
             self.registry.subscribers.write().push(Subscribers::new(self.clone()).start());
@@ -57,9 +56,9 @@ impl Local {
     }
 
     /// Asks every subscriber.
-    pub fn ask_all(&self, disconnect: &Disconnect) {
+    pub fn ask_all(&self, question: &Question) {
         for session in self.subscribers.borrow().values() {
-            session.do_send(disconnect.clone());
+            session.do_send(question.clone());
         }
     }
 

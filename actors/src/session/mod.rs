@@ -1,6 +1,7 @@
 //! Sessions: one actor per socket, on the arbiter that accepted it.
 
 pub mod body;
+pub mod clients;
 pub mod in_flight;
 pub mod outbox;
 mod pace;

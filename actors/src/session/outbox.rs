@@ -65,6 +65,8 @@ struct Outbox {
     /// How many these were at the last look at which something waited.
     waited_at: Option<u64>,
     drained: Vec<Recipient<Drained>>,
+    /// How often a group has found it full.
+    overflows: u32,
     session: Option<Recipient<Shut>>,
     /// Where frames can be written to at once while none waits.
     transport: Option<Rc<Transport>>,
@@ -86,6 +88,7 @@ impl Default for Outbox {
             taken: 0,
             waited_at: None,
             drained: Vec::new(),
+            overflows: 0,
             session: None,
             transport: None,
         }
@@ -171,9 +174,22 @@ impl OutboxRef {
         }
     }
 
-    /// Tells `group` once the queue is half empty.
+    /// Whether a group waits for it to drain.
+    #[must_use]
+    pub fn is_lagging(&self) -> bool {
+        !self.outbox.borrow().drained.is_empty()
+    }
+
+    /// How often a group has found it full.
+    #[must_use]
+    pub fn overflows(&self) -> u32 {
+        self.outbox.borrow().overflows
+    }
+
+    /// Tells `group`, which has found it full, once the queue is half empty.
     pub fn when_drained(&self, group: Recipient<Drained>) {
         let mut outbox = self.outbox.borrow_mut();
+        outbox.overflows = outbox.overflows.saturating_add(1);
         outbox.drained.push(group);
         outbox.tell_drained();
     }

@@ -1,13 +1,14 @@
 //! A client on the stream port.
 //!
 //! - *Owns* its socket and its subscriptions; holds the context that the auth function gave it.
-//! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Disconnect`] from workers.
+//! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Question`]s from workers and operators.
 //! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
 mod authorisation;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +19,15 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Chunk;
+use super::clients::{Client, ClientSubscription};
 use super::outbox::Shut;
 use super::pace::Pace;
 use super::socket::{Data, LINGER, Liveness, Socket};
+use super::subscribers::Question;
 use crate::auth::{AuthInput, Grant};
+use crate::clock::{self, Millis};
 use crate::error::CloseCode;
 use crate::frame::Encoded;
-use crate::functions::disconnect::Disconnect;
 use crate::group::local::Local;
 use crate::group::roster::{Scope, Sink};
 use crate::group::{Group, Subscribe, Unsubscribe};
@@ -46,6 +49,8 @@ pub struct Entrance {
     pub grant: Grant,
     /// What it was told.
     pub input: AuthInput,
+    /// Where the client connects from.
+    pub address: Option<SocketAddr>,
     /// The group, and the item, that the URL names.
     pub subscribe: Option<(GroupKey, Option<Name>)>,
     /// Why the client may not enter; it is told and closed.
@@ -68,6 +73,8 @@ enum State {
 pub struct SubscriberSession {
     socket: Socket,
     local: Rc<Local>,
+    address: Option<SocketAddr>,
+    connected_at: Millis,
     context: Option<Json>,
     authorisation: Option<Authorisation>,
     subscribe: Option<(GroupKey, Option<Name>)>,
@@ -86,12 +93,14 @@ impl SubscriberSession {
     /// A session for an accepted socket.
     #[must_use]
     pub fn new(socket: Socket, local: Rc<Local>, entrance: Entrance) -> Self {
-        let Entrance { grant: Grant { context, expires_at }, input, subscribe, refused } = entrance;
+        let Entrance { grant: Grant { context, expires_at }, input, address, subscribe, refused } = entrance;
         // Kept only where it will be needed; there are many sockets.
         let authorisation = expires_at.map(|at| Authorisation::until(at, input));
         Self {
             socket,
             local,
+            address,
+            connected_at: clock::wall(),
             context,
             authorisation,
             subscribe,
@@ -284,6 +293,29 @@ impl SubscriberSession {
         }
     }
 
+    /// What those who operate the system see of the client.
+    fn describe(&mut self) -> Client {
+        let silence = self.socket.silence();
+        let outbox = &self.socket.outbox;
+        let subscriptions = self.subscriptions.values().map(|Subscription { membership, state }| ClientSubscription {
+            id: membership.subscription_id.clone(),
+            stream: membership.group.stream().to_owned(),
+            group: membership.group.group().to_owned(),
+            item: membership.item.as_ref().map(|item| item.as_str().to_owned()),
+            joining: matches!(state, State::Joining(_)),
+        });
+        Client {
+            silent_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
+            context: self.context.clone(),
+            queued_bytes: outbox.queued_bytes(),
+            lagging: outbox.is_lagging(),
+            resyncs: outbox.overflows(),
+            subscriptions: subscriptions.collect(),
+            subscribed: self.subscriptions.len(),
+            ..Client::new(self.socket.id.get(), self.address, self.connected_at)
+        }
+    }
+
     fn dispatcher(&self) -> Option<&Addr<Triggers>> {
         self.local.registry.dispatcher()
     }
@@ -343,10 +375,14 @@ impl StreamHandler<Chunk> for SubscriberSession {
     }
 }
 
-impl Handler<Disconnect> for SubscriberSession {
+impl Handler<Question> for SubscriberSession {
     type Result = ();
 
-    fn handle(&mut self, Disconnect(inquiry): Disconnect, ctx: &mut Self::Context) {
+    fn handle(&mut self, question: Question, ctx: &mut Self::Context) {
+        let inquiry = match question {
+            Question::Disconnect(inquiry) => inquiry,
+            Question::Describe(listing) => return listing.add(self.describe()),
+        };
         let joined = self.subscriptions.values().map(|subscription| &subscription.membership);
         if !self.socket.is_closing() && inquiry.is_about(self.context.as_ref(), joined) {
             tracing::info!(session = %self.socket.id, "disconnected by a worker");

@@ -1,23 +1,35 @@
 //! All subscribers of one arbiter, for messages that concern them all.
 //!
 //! - *Owns* those that are still to be closed while the system drains; shares the arbiter's tables.
-//! - *Receives* [`Disconnect`] from whoever calls `stream::disconnect`, [`Drain`] and [`Count`] from whoever stops the system.
+//! - *Receives* [`Question`]s from whoever calls `stream::disconnect` or wants to know who is connected, [`Drain`] and [`Count`] from whoever stops the system.
 //! - *Sends* each session of its thread the question, or the wish to close.
 //! - *Bounded by* the calls under way at the workers, and the number of sockets.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 
+use super::clients::Listing;
 use super::outbox::OutboxRef;
-use crate::functions::disconnect::Disconnect;
+use crate::functions::disconnect::Inquiry;
 use crate::group::local::Local;
 
 /// How often sockets whose time has come are closed.
 const TICK: Duration = Duration::from_millis(20);
 /// Clients are asked to come back within so many milliseconds, each at its own time, so that the next server does not meet all at once.
 const COME_BACK_MS: u64 = 5_000;
+
+/// What all subscribers are asked.
+#[derive(Message, Debug, Clone)]
+#[rtype(result = "()")]
+pub enum Question {
+    /// To close, if they are meant.
+    Disconnect(Arc<Inquiry>),
+    /// Who they are.
+    Describe(Arc<Listing>),
+}
 
 /// Close every socket, spread over this time.
 #[derive(Message, Debug, Clone, Copy)]
@@ -60,11 +72,11 @@ impl Actor for Subscribers {
     type Context = Context<Self>;
 }
 
-impl Handler<Disconnect> for Subscribers {
+impl Handler<Question> for Subscribers {
     type Result = ();
 
-    fn handle(&mut self, disconnect: Disconnect, _: &mut Self::Context) {
-        self.local.ask_all(&disconnect);
+    fn handle(&mut self, question: Question, _: &mut Self::Context) {
+        self.local.ask_all(&question);
     }
 }
 

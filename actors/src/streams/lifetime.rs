@@ -20,6 +20,7 @@ use crate::functions::table::FunctionInfo;
 use crate::functions::unread::Unread;
 use crate::functions::{Registry, ToWorker, Worker};
 use crate::ids::SocketId;
+use crate::session::clients::{self, Clients};
 use crate::session::registrations::Registrations;
 use crate::settings::{Guards, Settings};
 use crate::system::System;
@@ -243,6 +244,11 @@ impl Streams {
     #[must_use]
     pub fn not_ready(&self) -> Vec<String> {
         self.shared.registry.not_ready()
+    }
+
+    /// Clients on the stream port whose address, context or subscriptions have `query` in them, in any case; up to `limit`, those for whom most waits first.
+    pub async fn clients(&self, query: &str, limit: usize) -> Clients {
+        clients::list(&self.shared.registry, query, limit).await.unwrap_or_default()
     }
 
     /// Says who may connect from now on; those that are connected stay.

@@ -32,6 +32,7 @@ pub use triggers::{Answer, Join, Leave, Registration, Watch};
 pub use typed::{Group, Stream};
 pub use update::{Ops, Path, Skipped, Updated};
 
+pub use crate::session::clients::{Client, ClientSubscription, Clients};
 pub use crate::trigger::reason::Reason;
 
 use crate::functions::Registry;
@@ -98,12 +99,12 @@ impl Streams {
     }
 
     #[cfg(feature = "ws")]
-    pub(crate) fn clients(&self) -> &Arc<Connections> {
+    pub(crate) fn client_connections(&self) -> &Arc<Connections> {
         &self.shared.connections[0]
     }
 
     #[cfg(feature = "ws")]
-    pub(crate) fn workers(&self) -> &Arc<Connections> {
+    pub(crate) fn worker_connections(&self) -> &Arc<Connections> {
         &self.shared.connections[1]
     }
 

@@ -47,13 +47,13 @@ impl Streams {
     /// The stream port, for a server that gives its connections away after the handshake, see [`Port::upgrade`]. Call it once per thread.
     #[must_use]
     pub fn stream_port(&self) -> StreamPort {
-        StreamPort::new(self.registry(), self.clients())
+        StreamPort::new(self.registry(), self.client_connections())
     }
 
     /// The worker port, likewise.
     #[must_use]
     pub fn worker_port(&self) -> WorkerPort {
-        WorkerPort::new(self.registry(), self.workers())
+        WorkerPort::new(self.registry(), self.worker_connections())
     }
 }
 

@@ -101,7 +101,7 @@ impl Port for StreamPort {
             }
             Err(code) => (Grant::default(), Some(code)),
         };
-        let entrance = Entrance { grant, input, subscribe, refused };
+        let entrance = Entrance { grant, input, address: request.peer_addr, subscribe, refused };
         Ok(Accepted {
             session: Session::Subscriber(self.local.clone(), Box::new(entrance)),
             limits: (settings.max_message_bytes, settings.outbox_bytes),
