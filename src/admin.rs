@@ -1,10 +1,11 @@
-//! The admin listener: what Prometheus scrapes and what load balancers ask, on a port of its own.
+//! The admin listener: what Prometheus scrapes, what load balancers ask and what people look at, on a port of its own.
 //!
 //! A thread of its own answers, from numbers that nobody waits for, so that whoever asks slowly or often holds up nobody else. It listens before
 //! the store is opened, which may take long, and says so.
 //!
-//! `gate` decides who may ask, `table` has the metrics with what they mean, `text` writes them as Prometheus reads them.
+//! `gate` decides who may ask, `console` is the page and what it asks for, `table` has the metrics with what they mean, `text` writes them as Prometheus reads them.
 
+mod console;
 mod gate;
 mod table;
 mod text;
@@ -21,7 +22,8 @@ use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use anyhow::{Context, bail};
 use serde::Serialize;
-use weir_actors::functions::Registry;
+use weir_actors::clock::{self, Millis};
+use weir_actors::streams::{Streams, WeakStreams};
 
 use crate::config::AdminConfig;
 pub(crate) use gate::Gate;
@@ -43,7 +45,27 @@ pub(crate) struct Admin {
 }
 
 /// What is shown, once it runs.
-type System = OnceLock<Arc<Registry>>;
+type System = OnceLock<Shown>;
+
+/// A system, and what is told of it.
+pub(crate) struct Shown {
+    streams: WeakStreams,
+    started_at: Millis,
+    /// Where items are kept, in words.
+    store: String,
+    /// Where workers connect.
+    workers_at: String,
+    /// Where clients do.
+    streams_at: String,
+}
+
+impl Shown {
+    /// A system that has just started.
+    pub(crate) fn new(streams: &Streams, store: &str, (workers_at, streams_at): (&str, &str)) -> Self {
+        let (store, workers_at, streams_at) = (store.to_owned(), workers_at.to_owned(), streams_at.to_owned());
+        Self { streams: streams.downgrade(), started_at: clock::wall(), store, workers_at, streams_at }
+    }
+}
 
 impl Admin {
     /// Listens, if it is to.
@@ -70,8 +92,8 @@ impl Admin {
     }
 
     /// Shows this system from now on.
-    pub(crate) fn show(&self, registry: &Arc<Registry>) {
-        drop(self.system.set(registry.clone()));
+    pub(crate) fn show(&self, shown: Shown) {
+        drop(self.system.set(shown));
     }
 
     /// Where it listens.
@@ -95,6 +117,7 @@ async fn serve(listener: TcpListener, gate: Arc<Gate>, system: Data<System>) -> 
             .route("/metrics", web::get().to(metrics))
             .route("/health/live", web::get().to(live))
             .route("/health/ready", web::get().to(ready))
+            .configure(console::configure)
             .default_service(web::to(nothing))
     });
     server
@@ -131,10 +154,10 @@ fn limit(connection: &dyn Any) {
 }
 
 async fn metrics(system: Data<System>) -> HttpResponse {
-    let Some(registry) = system.get() else {
+    let Some(streams) = system.get().and_then(|shown| shown.streams.upgrade()) else {
         return HttpResponse::ServiceUnavailable().body("the store is starting\n");
     };
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, text::CONTENT_TYPE)).body(text::write(&registry.snapshot()))
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, text::CONTENT_TYPE)).body(text::write(&streams.snapshot()))
 }
 
 /// The answer to a health check.
@@ -150,12 +173,15 @@ async fn live() -> HttpResponse {
 }
 
 async fn ready(system: Data<System>) -> HttpResponse {
-    let reasons = system.get().map_or_else(|| vec!["the store is starting".to_owned()], |registry| registry.not_ready());
+    let reasons = match system.get() {
+        None => vec!["the store is starting".to_owned()],
+        Some(shown) => shown.streams.upgrade().map_or_else(|| vec!["the server is stopping".to_owned()], |streams| streams.not_ready()),
+    };
     let health = Health { ready: reasons.is_empty(), reasons };
     let mut response = if health.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(health)
 }
 
 async fn nothing() -> HttpResponse {
-    HttpResponse::NotFound().body("not found; there are /metrics, /health/live and /health/ready\n")
+    HttpResponse::NotFound().body("not found; there are /, /metrics, /health/live and /health/ready\n")
 }

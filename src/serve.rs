@@ -11,7 +11,7 @@ use weir_actors::adapter::file::FileStore;
 use weir_actors::settings::Settings;
 use weir_actors::streams::{Placement, Streams};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Shown};
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
 use crate::listener::Listener;
@@ -36,13 +36,14 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     let admin = Admin::start(&config.admin)?;
     let collector = otlp::endpoint(&config.admin)?;
     let (streams, control) = start(&config).await?;
-    if let Some(admin) = &admin {
-        admin.show(streams.registry());
-    }
     let exporter = collector.map(|collector| Exporter::start(collector, streams.spans())).transpose()?.flatten();
     // Not before there is somebody to accept: a start may wait for Redis.
     let (for_workers, for_streams) = (for_workers.listen()?, for_streams.listen()?);
     let addresses = (for_workers.local_addr()?, for_streams.local_addr()?);
+    let told = Told::of(addresses, &config);
+    if let Some(admin) = &admin {
+        admin.show(Shown::new(&streams, &told.store, (&told.workers, &told.streams)));
+    }
 
     let (worker_limits, stream_limits) = (&config.worker.settings, &config.stream.settings);
     let port = streams.clone();
@@ -64,7 +65,8 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
         write_deadline: stream_limits.write_deadline,
     }
     .serve("streams", move || port.stream_port())?;
-    announce(addresses, admin.as_ref().map(Admin::address), &config);
+    announce(&told, admin.as_ref().map(Admin::address));
+    warn_of_open_port(addresses.0, &config);
 
     let reload = Arc::new(Reload::new(path, config, tls, streams.clone(), admin.as_ref().map(Admin::gate)));
     let handles = (worker_server.handle(), stream_server.handle());
@@ -165,26 +167,40 @@ impl Port {
     }
 }
 
+/// Where to connect, and where items are kept, in words.
+struct Told {
+    workers: String,
+    streams: String,
+    store: String,
+}
+
+impl Told {
+    fn of((workers, streams): (SocketAddr, SocketAddr), config: &Config) -> Self {
+        let store = match &config.stream.adapter {
+            AdapterConfig::InMemory => "in memory; everything is gone when the server stops".to_owned(),
+            AdapterConfig::File { path, .. } => path.display().to_string(),
+            AdapterConfig::Redis(options) => options.addresses(),
+            AdapterConfig::Functions(prefix) => format!("functions {prefix}::… of a connected worker"),
+        };
+        let scheme = |tls: &Option<TlsFiles>| if tls.is_some() { "wss" } else { "ws" };
+        let (for_workers, for_streams) = (scheme(&config.worker.tls), scheme(&config.stream.tls));
+        Self { workers: format!("{for_workers}://{workers}"), streams: format!("{for_streams}://{streams}"), store }
+    }
+}
+
 /// Tells people and scripts where to connect, on standard output.
-fn announce((workers, streams): (SocketAddr, SocketAddr), admin: Option<SocketAddr>, config: &Config) {
+fn announce(Told { workers, streams, store }: &Told, admin: Option<SocketAddr>) {
     let version = env!("CARGO_PKG_VERSION");
-    let store = match &config.stream.adapter {
-        AdapterConfig::InMemory => "in memory; everything is gone when the server stops".to_owned(),
-        AdapterConfig::File { path, .. } => path.display().to_string(),
-        AdapterConfig::Redis(options) => options.addresses(),
-        AdapterConfig::Functions(prefix) => format!("functions {prefix}::… of a connected worker"),
-    };
-    let scheme = |tls: &Option<TlsFiles>| if tls.is_some() { "wss" } else { "ws" };
-    let (for_workers, for_streams) = (scheme(&config.worker.tls), scheme(&config.stream.tls));
-    let admin = admin.map_or_else(String::new, |admin| format!("  admin    http://{admin}/metrics\n"));
-    let text = format!(
-        "weir {version}\n  workers  {for_workers}://{workers}\n  streams  {for_streams}://{streams}/stream/{{stream}}/{{group}}/\n  \
-         store    {store}\n{admin}"
-    );
+    let admin = admin.map_or_else(String::new, |admin| format!("  admin    http://{admin}/\n"));
+    let text =
+        format!("weir {version}\n  workers  {workers}\n  streams  {streams}/stream/{{stream}}/{{group}}/\n  store    {store}\n{admin}");
     // A closed standard output leaves nobody to tell; the log has it too.
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
-    tracing::info!(%workers, %streams, "listening");
+    tracing::info!(workers, streams, "listening");
+}
+
+fn warn_of_open_port(workers: SocketAddr, config: &Config) {
     if !workers.ip().is_loopback() && config.worker.settings.token.is_none() {
         tracing::warn!(
             %workers,

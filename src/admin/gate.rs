@@ -69,7 +69,8 @@ impl Gate {
         if self.is_loopback && host.is_some_and(|host| !self.is_here(host)) {
             return Some(HttpResponse::MisdirectedRequest().body("ask for localhost, or 127.0.0.1\n"));
         }
-        let is_open = OPEN.contains(&request.path());
+        // The page itself says nothing; it asks for the token.
+        let is_open = OPEN.contains(&request.path()) || request.path() == "/" || request.path().starts_with("/console/");
         let token = self.token.read();
         if !is_open && token.as_ref().is_some_and(|token| !shows(request.head(), token)) {
             let text = "unauthorized; show the `token` of modules::admin::AdminModule: Authorization: Bearer TOKEN, or ?token=TOKEN\n";

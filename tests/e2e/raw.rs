@@ -83,6 +83,12 @@ impl Raw {
         tokio::time::timeout(deadline, head).await.unwrap_or_else(|_| panic!("no response within {deadline:?}"))
     }
 
+    /// What comes next.
+    pub(crate) async fn some(&mut self) -> Vec<u8> {
+        assert!(!self.read.is_empty() || self.more().await, "the connection has ended");
+        std::mem::take(&mut self.read)
+    }
+
     /// All that comes until the connection ends.
     pub(crate) async fn rest(mut self) -> Vec<u8> {
         within("end of the connection", async { while self.more().await {} }).await;

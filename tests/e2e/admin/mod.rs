@@ -1,5 +1,6 @@
 //! The admin port: who may ask, what it says of the server's health, and metrics that move by exactly what was done.
 
+mod console;
 mod counts;
 mod gate;
 mod health;

@@ -1,0 +1,139 @@
+//! One group as it changes: server-sent events, each with the frame that subscribers get.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, Data, Query};
+use futures_util::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval};
+use weir_actors::json::Json;
+use weir_actors::streams::{Change, Error, Event, State, Told};
+
+use super::{System, Trouble, shown};
+
+/// Items of a state that are shown.
+const ITEMS: usize = 1_000;
+/// How often a connection over which nothing happens is shown to be there.
+const ALIVE: Duration = Duration::from_secs(15);
+
+#[derive(Deserialize)]
+pub(super) struct Group {
+    stream: String,
+    group: String,
+}
+
+pub(super) async fn live(system: Data<System>, Query(Group { stream, group }): Query<Group>) -> Result<HttpResponse, Trouble> {
+    let told = shown(&system)?.subscribe::<Json>(&stream, &group);
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/event-stream")).streaming(events(told).map(Ok::<_, actix_web::Error>)))
+}
+
+fn events(told: impl Stream<Item = Result<Told<Json>, Error>> + 'static) -> impl Stream<Item = Bytes> {
+    let mut pace = interval(ALIVE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::unfold((Box::pin(told), pace), |(mut told, mut pace)| async {
+        let event = tokio::select! {
+            next = told.next() => match next? {
+                Ok(Told::State(state)) => event("state", &of_state(state)),
+                Ok(Told::Change(change)) => event("change", &frame(change)),
+                Err(error) => event("trouble", &json!({"error": error.to_string()})),
+            },
+            _ = pace.tick() => Bytes::from_static(b":\n\n"),
+        };
+        Some((event, (told, pace)))
+    })
+}
+
+fn event(kind: &str, data: &impl Serialize) -> Bytes {
+    // JSON has no line breaks.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    format!("event: {kind}\ndata: {data}\n\n").into()
+}
+
+fn of_state(state: State<Json>) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Item {
+        id: String,
+        data: Json,
+    }
+    #[derive(Serialize)]
+    struct Shown {
+        timestamp: u64,
+        items: Vec<Item>,
+        total: usize,
+    }
+    let total = state.items.len();
+    let items = state.items.into_iter().take(ITEMS).map(|(id, data)| Item { id, data }).collect();
+    Shown { timestamp: state.timestamp, items, total }
+}
+
+/// The frame as it is on the wire.
+fn frame(change: Change<Json>) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Inner {
+        r#type: String,
+        data: Json,
+    }
+    #[derive(Serialize)]
+    struct Body {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Json>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        event: Option<Inner>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Frame {
+        r#type: &'static str,
+        timestamp: u64,
+        stream_name: String,
+        group_id: String,
+        id: Option<String>,
+        event: Body,
+    }
+    let body = |r#type, data| Body { r#type, data: Some(data), event: None };
+    let event = match change.event {
+        Event::Create(data) => body("create", data),
+        Event::Update(data) => body("update", data),
+        Event::Delete(data) => body("delete", data),
+        Event::Custom { name, data } => Body { r#type: "event", data: None, event: Some(Inner { r#type: name, data }) },
+    };
+    Frame { r#type: "stream", timestamp: change.timestamp, stream_name: change.stream, group_id: change.group, id: change.item, event }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::Value;
+    use weir_actors::streams::Streams;
+
+    #[actix_rt::test]
+    async fn state_and_frames_are_told_as_they_are_on_the_wire() {
+        let streams = Streams::builder().start().await.unwrap();
+        let mut events = Box::pin(events(streams.subscribe("s", "g")));
+        streams.set("s", "g", "i", &json!({"n": [1, "\n"]})).await.unwrap();
+        streams.send("s", "g", "typing", &json!(null)).await.unwrap();
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            let text = String::from_utf8(events.next().await.unwrap().to_vec()).unwrap();
+            let Some((kind, data)) = text.strip_prefix("event: ").and_then(|text| text.strip_suffix("\n\n")?.split_once("\ndata: ")) else {
+                continue;
+            };
+            let mut data: Value = serde_json::from_str(data).unwrap();
+            assert!(data["timestamp"].take().is_u64());
+            seen.push((kind.to_owned(), data));
+        }
+        let frame = |id: Value, event: Value| json!({"type": "stream", "timestamp": null, "streamName": "s", "groupId": "g", "id": id, "event": event});
+        let expected = [
+            ("state".to_owned(), json!({"timestamp": null, "items": [], "total": 0})),
+            ("change".to_owned(), frame(json!("i"), json!({"type": "create", "data": {"n": [1, "\n"]}}))),
+            ("change".to_owned(), frame(Value::Null, json!({"type": "event", "event": {"type": "typing", "data": null}}))),
+        ];
+        assert_eq!(seen, expected);
+        streams.shutdown().await;
+    }
+}
