@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{call, completions, event, item, listing, store, watch};
+use crate::commands::{call, completions, event, item, listing, store, top, watch};
 
 /// The version, with the commit where it is known.
 const VERSION: &str = match option_env!("WEIR_VERSION") {
@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// Show the state of a group, and each change as it comes. Connects again when the connection is lost.
     #[command(after_help = "Examples:\n  weir watch presence room-1\n  weir watch presence room-1 --item alice --count 1 --json")]
     Watch(watch::Watch),
+    /// Show rates, groups and clients of a running server, once a second.
+    #[command(after_help = "Examples:\n  weir top\n  weir top --url http://127.0.0.1:9464 --filter room-1\n  weir top --json --count 1")]
+    Top(top::Top),
     /// Show every key of the configuration with its value and where it came from, or what is wrong with it.
     #[command(after_help = "Example:\n  weir check-config --config weir.yaml")]
     CheckConfig,

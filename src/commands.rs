@@ -9,6 +9,7 @@ pub(crate) mod item;
 pub(crate) mod listing;
 mod output;
 pub(crate) mod store;
+pub(crate) mod top;
 pub(crate) mod watch;
 
 use std::path::Path;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: Command, path: Option<&Path>, json: bool) -> anyhow::
         Command::Streams(streams) => streams.run(&read(path)?, out),
         Command::Send(send) => send.run(&read(path)?, out),
         Command::Watch(watch) => watch.run(&read(path)?, out),
+        Command::Top(top) => top.run(&read(path)?, out),
         Command::Store(command) => {
             let config = read(path)?;
             for warning in &config.warnings {

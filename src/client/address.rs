@@ -34,6 +34,10 @@ const WORKER_HINTS: (&str, &str) = (
     "start the server with `weir`, or name another one with --url or --config",
     "give the `token` of the worker port with --token or WEIR_TOKEN, or name its file with --config",
 );
+const ADMIN_HINTS: (&str, &str) = (
+    "is the server there, and its admin port enabled? Name another one with --url or --config",
+    "give the `token` of modules::admin::AdminModule with --token or WEIR_ADMIN_TOKEN, or name its file with --config",
+);
 const STREAM_HINTS: (&str, &str) =
     ("start the server with `weir`, or name another one with --url or --config", "give what its `auth_function` asks for with --token");
 
@@ -47,6 +51,18 @@ impl Address {
         match url {
             Some(url) => Self::parse(url, token, WORKER_HINTS),
             None => Self::configured(&config.worker.host, config.worker.port, config.worker.tls.as_ref(), token, WORKER_HINTS),
+        }
+    }
+
+    /// The admin port.
+    ///
+    /// # Errors
+    /// Where the address cannot be used.
+    pub(crate) fn of_admin(url: Option<&str>, token: Option<String>, config: &Config) -> Result<Self, ClientError> {
+        let token = token.or_else(|| config.admin.token.as_ref().map(|token| token.reveal().to_owned()));
+        match url {
+            Some(url) => Self::parse(url, token, ADMIN_HINTS),
+            None => Self::configured(&config.admin.host, config.admin.port, None, token, ADMIN_HINTS),
         }
     }
 

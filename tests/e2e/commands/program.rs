@@ -7,7 +7,7 @@ use tokio::process::Command;
 use super::{at, ended, program, weir};
 use crate::server::{Server, within};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "serve",
     "call",
     "get",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 19] = [
     "streams",
     "send",
     "watch",
+    "top",
     "check-config",
     "doctor",
     "export",
@@ -92,4 +93,18 @@ async fn colours_are_for_terminals_unless_asked_for() {
     let url = format!("ws://{}", server.workers());
     let forced = ended(program(&["set", "s", "g", "i", "3", "--url", &url, "--color", "never"]).env("CLICOLOR_FORCE", "1")).await;
     assert_eq!(forced.printed(), "old  2\nnew  3\n");
+}
+
+#[tokio::test]
+async fn top_prints_what_the_console_shows() {
+    let server = Server::start();
+    let (client, _) = crate::subscriber::Subscriber::of(&server, "presence", "room-1").await;
+    let url = format!("http://{}", server.admin());
+    let looked = weir(&["top", "--json", "--count", "1", "--url", &url, "--filter", "ROOM-1"]).await.json();
+    assert_eq!((&looked["overview"]["gauges"]["connections"], &looked["clients"]["total"]), (&1.into(), &1.into()));
+    assert_eq!(looked["clients"]["sessions"][0]["address"], client.address.as_str());
+    let refused = weir(&["top", "--url", &url]).await.refused();
+    assert!(refused.contains("--json"), "{refused}");
+    let away = weir(&["top", "--json", "--url", "http://127.0.0.1:1"]).await.json_error();
+    assert!(away.1.contains("--url"), "{away:?}");
 }

@@ -1,0 +1,262 @@
+//! `weir top`: what a server does, once a second, from its admin listener.
+
+mod view;
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{block_on, output::Output};
+use crate::client::{Address, ClientError, admin};
+use crate::config::Config;
+
+const TOKEN: &str = "WEIR_ADMIN_TOKEN";
+/// Looks that are kept for each rate.
+const SHOWN: usize = 120;
+/// How soon a key is seen.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Show rates, groups and clients of a running server, once a second.
+#[derive(clap::Args)]
+pub(crate) struct Top {
+    /// The admin port, http://HOST:PORT; that of the configuration, by itself http://127.0.0.1:9464.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The token of the admin port; else WEIR_ADMIN_TOKEN, else what the configuration says.
+    #[arg(long)]
+    token: Option<String>,
+    /// Only clients whose address, context or subscriptions have this in them.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    filter: String,
+    /// How often to look.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    every: f64,
+    /// With --json: end after so many looks.
+    #[arg(long)]
+    count: Option<u64>,
+}
+
+/// What `/api/overview` says.
+#[derive(Deserialize, Clone, Default)]
+struct Overview {
+    version: String,
+    started_at: u64,
+    now: u64,
+    store: String,
+    reasons: Vec<String>,
+    gauges: Gauges,
+    totals: Totals,
+}
+
+#[derive(Deserialize, Clone, Default)]
+struct Gauges {
+    connections: u64,
+    subscriptions: u64,
+    workers: u64,
+    functions: u64,
+    triggers: u64,
+    resident_bytes: u64,
+}
+
+#[derive(Deserialize, Clone, Default)]
+struct Totals {
+    changes: u64,
+    deliveries: u64,
+    delivered_bytes: u64,
+    invocations: u64,
+    invocations_failed: u64,
+    joins: u64,
+    resyncs: u64,
+    evictions: u64,
+    limits_hit: u64,
+}
+
+/// What `/api/sessions` says.
+#[derive(Deserialize, Clone, Default)]
+struct Sessions {
+    sessions: Vec<Session>,
+    total: usize,
+}
+
+#[derive(Deserialize, Clone)]
+struct Session {
+    id: u64,
+    address: Option<String>,
+    silent_ms: u64,
+    queued_bytes: u64,
+    lagging: bool,
+    resyncs: u32,
+    subscribed: usize,
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Deserialize, Clone)]
+struct Subscription {
+    stream: String,
+    group: String,
+}
+
+/// One look.
+struct Look {
+    overview: Overview,
+    sessions: Sessions,
+    at: Instant,
+}
+
+/// What is drawn.
+#[derive(Default)]
+struct Shown {
+    look: Option<Look>,
+    /// Changes, deliveries and calls a second, the newest last.
+    rates: [VecDeque<u64>; 3],
+    trouble: Option<String>,
+    paused: bool,
+    /// The first client that is shown.
+    scroll: usize,
+}
+
+impl Shown {
+    fn take(&mut self, look: Look) {
+        self.trouble = None;
+        if let Some(before) = self.look.as_ref().filter(|before| before.overview.started_at == look.overview.started_at) {
+            let seconds = look.at.duration_since(before.at).as_secs_f64().max(0.001);
+            let (old, new) = (&before.overview.totals, &look.overview.totals);
+            let pairs = [(old.changes, new.changes), (old.deliveries, new.deliveries), (old.invocations, new.invocations)];
+            for (rates, (old, new)) in self.rates.iter_mut().zip(pairs) {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+                rates.push_back((new.saturating_sub(old) as f64 / seconds).round() as u64);
+                if rates.len() > SHOWN {
+                    rates.pop_front();
+                }
+            }
+        } else {
+            self.rates = Default::default();
+        }
+        self.scroll = self.scroll.min(look.sessions.sessions.len().saturating_sub(1));
+        self.look = Some(look);
+    }
+}
+
+impl Top {
+    pub(super) fn run(&self, config: &Config, out: &mut Output) -> anyhow::Result<()> {
+        let url = self.url.as_ref().map(|url| url.replacen("http", "ws", 1));
+        let token = self.token.clone().or_else(|| std::env::var(TOKEN).ok().filter(|token| !token.is_empty()));
+        let address = Address::of_admin(url.as_deref(), token, config)?;
+        let every = Duration::try_from_secs_f64(self.every).unwrap_or(Duration::from_secs(1)).max(Duration::from_millis(100));
+        if out.is_json() {
+            return self.print(&address, every, out);
+        }
+        if !std::io::stdout().is_terminal() {
+            bail!("`weir top` draws on a terminal; elsewhere, use --json");
+        }
+        let looks = look_again(address, self.path(), every);
+        let mut terminal = ratatui::try_init()?;
+        let ended = watch(&mut terminal, &looks);
+        ratatui::restore();
+        ended
+    }
+
+    fn path(&self) -> String {
+        let filter = percent_encoding::utf8_percent_encode(&self.filter, percent_encoding::NON_ALPHANUMERIC);
+        format!("/api/sessions?q={filter}")
+    }
+
+    /// One JSON text for each look, as the server has it.
+    fn print(&self, address: &Address, every: Duration, out: &mut Output) -> anyhow::Result<()> {
+        block_on(async {
+            let mut left = self.count;
+            while left != Some(0) {
+                let overview: Box<RawValue> = admin::get(address, "/api/overview").await?;
+                let sessions: Box<RawValue> = admin::get(address, &self.path()).await?;
+                out.json(&format!(r#"{{"overview":{overview},"clients":{sessions}}}"#))?;
+                left = left.map(|left| left - 1);
+                if left != Some(0) {
+                    tokio::time::sleep(every).await;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Looks again and again, on a thread of its own: a server that does not answer must not keep a key from being seen.
+fn look_again(address: Address, path: String, every: Duration) -> Receiver<Result<Look, ClientError>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let looked = block_on(async {
+            loop {
+                let overview = admin::get(&address, "/api/overview").await;
+                let sessions = admin::get(&address, &path).await;
+                let look = overview.and_then(|overview| Ok(Look { overview, sessions: sessions?, at: Instant::now() }));
+                // Nobody looks any more.
+                if sender.send(look).is_err() {
+                    return Ok(());
+                }
+                tokio::time::sleep(every).await;
+            }
+        });
+        drop(looked);
+    });
+    receiver
+}
+
+fn watch(terminal: &mut ratatui::DefaultTerminal, looks: &Receiver<Result<Look, ClientError>>) -> anyhow::Result<()> {
+    let mut shown = Shown::default();
+    loop {
+        match looks.recv_timeout(GLANCE) {
+            Ok(_) if shown.paused => {}
+            Ok(Ok(look)) => shown.take(look),
+            Ok(Err(error)) => shown.trouble = Some(error.to_string()),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => bail!("what looks at the server has ended; please report it"),
+        }
+        terminal.draw(|frame| view::draw(frame, &shown))?;
+        while event::poll(Duration::ZERO)? {
+            let Event::Key(key) = event::read()? else { continue };
+            if key.kind != KeyEventKind::Press {
+                continue;
+            }
+            match key.code {
+                KeyCode::Char('q') | KeyCode::Esc => return Ok(()),
+                KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Ok(()),
+                KeyCode::Char('p' | ' ') => shown.paused = !shown.paused,
+                KeyCode::Char('j') | KeyCode::Down => shown.scroll = shown.scroll.saturating_add(1),
+                KeyCode::Char('k') | KeyCode::Up => shown.scroll = shown.scroll.saturating_sub(1),
+                KeyCode::PageDown => shown.scroll = shown.scroll.saturating_add(20),
+                KeyCode::PageUp => shown.scroll = shown.scroll.saturating_sub(20),
+                KeyCode::Home => shown.scroll = 0,
+                _ => {}
+            }
+            let last = shown.look.as_ref().map_or(0, |look| look.sessions.sessions.len().saturating_sub(1));
+            shown.scroll = shown.scroll.min(last);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(started_at: u64, changes: u64, at: Instant) -> Look {
+        let overview = Overview { started_at, totals: Totals { changes, ..Totals::default() }, ..Overview::default() };
+        Look { overview, sessions: Sessions::default(), at }
+    }
+
+    #[test]
+    fn rates_are_differences_and_begin_anew_with_a_server() {
+        let (mut shown, began) = (Shown::default(), Instant::now());
+        for (seconds, changes) in [(0, 100), (2, 300), (3, 350)] {
+            shown.take(look(1, changes, began + Duration::from_secs(seconds)));
+        }
+        assert_eq!(shown.rates[0], [100, 50]);
+        shown.take(look(2, 10, began + Duration::from_secs(4)));
+        assert!(shown.rates[0].is_empty());
+    }
+}
