@@ -116,14 +116,14 @@ async fn workers(system: Data<System>) -> Result<HttpResponse, Trouble> {
     let mut triggers: Value = streams.invoke("engine::registered-triggers::list", &json!({})).await?;
     let functions: Value = streams.invoke("engine::functions::list", &json!({})).await?;
     let mut workers = rows(&mut workers["workers"]);
+    for worker in &mut workers {
+        worker["triggers"] = json!([]);
+    }
     let mut orphans = Vec::new();
     for trigger in rows(&mut triggers["registered_triggers"]) {
         let serves = |worker: &Value| worker["functions"].as_array().is_some_and(|functions| functions.contains(&trigger["function_id"]));
         match workers.iter_mut().find(|worker| serves(worker)) {
-            Some(worker) => match &mut worker["triggers"] {
-                Value::Array(own) => own.push(trigger),
-                none => *none = json!([trigger]),
-            },
+            Some(worker) => worker["triggers"].as_array_mut().into_iter().for_each(|own| own.push(trigger.clone())),
             None => orphans.push(trigger),
         }
     }

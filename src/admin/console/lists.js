@@ -8,7 +8,7 @@
  * is said when it is `gone`, and when the list is `empty(q)`.
  */
 function openList(root, spec) {
-  const search = searchField(spec.searchLabel, (event => (text) => { clearTimeout(event.timer); event.timer = setTimeout(() => go(addressOf(spec.name, [], { ...route.query, q: text }), true), 150) })({}))
+  const search = searchField(spec.searchLabel, unhurried((text) => root.isConnected && go(addressOf(spec.name, [], { ...route.query, q: text }), true)))
   search.id = spec.name + '-search'
   const note = make('span.note', { role: 'status' })
   const { table, body, row } = makeTable(spec.name + '-rows', spec.name, spec.columns)
@@ -74,17 +74,17 @@ function openList(root, spec) {
 
 // --- Sessions ---------------------------------------------------------------------------------------------------------
 
-const SLOW_MS = 5000
-const readAgo = (session) => session.last_read_ms > 1e11 ? now() - session.last_read_ms : session.last_read_ms
+// Longer than a client that reads is silent: it answers a ping every 25 s.
+const SILENT_MS = 30_000
 
 /** What an operator asks of a session, answered: `[mark, word, sentence]`. */
 function verdictOf(session) {
   const waiting = bytesText(session.queued_bytes)
   if (!session.subscriptions.length) return ['warn', 'no subscription', 'It has no subscription, so it is sent nothing: it has not joined yet, its join was refused, or it has left.']
   if (session.lagging) return ['bad', 'lagging', `It reads too slowly: ${waiting} wait. It is left out of changes until half of that has drained, and then gets one sync with the whole state.`]
-  if (session.queued_bytes && readAgo(session) > SLOW_MS) return ['warn', 'slow', `${waiting} wait, and it has taken nothing for ${durationText(readAgo(session))}: the client hangs, or the network to it does.`]
+  if (session.silent_ms > SILENT_MS) return ['warn', 'silent', `${waiting} wait, and nothing was heard of it for ${durationText(session.silent_ms)}, no answer to a ping either: the client hangs, or the network to it does.`]
   if (session.queued_bytes) return ['ok', 'sending', `${waiting} are on their way, and it takes them.`]
-  if (!session.sent_frames) return ['warn', 'not told', 'It has been sent nothing yet, not even the state: a join handler may still be asked, or has refused.']
+  if (session.subscriptions.some(({ joining }) => joining)) return ['warn', 'joining', 'A join handler is still being asked. Until it has answered, the client is told nothing of that group.']
   return ['ok', 'up to date', 'Nothing waits: it was handed every change of its subscriptions. If it misses one, compare stream, group and item below with where the change went; live shows that.']
 }
 
@@ -96,7 +96,7 @@ function openSessions(root) {
   return openList(root, {
     name: 'sessions',
     searchLabel: 'Address, context, stream, group or subscription',
-    columns: [['', 'mark'], ['Address', 'name'], ['Subscriptions', 'text roomy'], ['Queued', 'number'], ['Resyncs', 'number wide roomy'], ['Sent', 'number wide roomy'], ['Last read', 'number wide roomy'], ['Connected', 'number wide roomy']],
+    columns: [['', 'mark'], ['Address', 'name'], ['Subscriptions', 'text roomy'], ['Queued', 'number'], ['Resyncs', 'number wide roomy'], ['Last heard', 'number wide roomy'], ['Connected', 'number wide roomy']],
     keyOf: ({ id }) => String(id),
     title: ({ address }) => address,
     gone: 'It is not listed: it has closed, or it does not match the search. What is below was known of it before.',
@@ -110,26 +110,24 @@ function openSessions(root) {
     },
     cells(session) {
       const [mark, word, sentence] = verdictOf(session)
-      const ago = readAgo(session)
       return [
         { shown: [mark, word], build: () => make('span.state', { 'data-state': mark, title: sentence }, word) },
         plain(session.address),
         { shown: session.subscriptions.slice(0, 5), build: () => session.subscriptions.slice(0, 5).flatMap((subscription, index) => [index ? ', ' : '', ...pathOfNames(subscription)]) },
         session.queued_bytes ? bytesText(session.queued_bytes) : '0',
         countText(session.resyncs),
-        countText(session.sent_frames),
-        ago === null ? 'never' : ago < 1000 ? 'now' : { shown: Math.round((now() - ago) / 1000), build: () => timeOf(now() - ago) },
+        session.silent_ms < 1000 ? 'now' : { shown: Math.round((now() - session.silent_ms) / 1000), build: () => timeOf(now() - session.silent_ms) },
         { shown: session.connected_at, build: () => timeOf(session.connected_at, '') },
       ]
     },
     detail: (session) => [
       [verdictOf(session), ([mark, word, sentence]) => make('p.verdict', { 'data-state': mark, id: 'verdict' }, make('b', {}, word), ' ', sentence)],
-      [[session.resyncs, session.queued_bytes, session.sent_frames, Math.round((now() - readAgo(session)) / 1000)], () => facts([
-        ['Queued', bytesText(session.queued_bytes)], ['Sent', `${countText(session.sent_frames)} frames`],
+      [[session.resyncs, session.queued_bytes, Math.round((now() - session.silent_ms) / 1000)], () => facts([
+        ['Queued', bytesText(session.queued_bytes)],
         ['Resyncs', session.resyncs ? `${countText(session.resyncs)}: so often it fell behind, and got what it missed as one sync, not one by one` : '0'],
-        ['Last read', readAgo(session) === null ? 'never' : timeOf(now() - readAgo(session))], ['Connected', timeOf(session.connected_at)], ['Session', String(session.id)]])],
+        ['Last heard', timeOf(now() - session.silent_ms)], ['Connected', timeOf(session.connected_at)], ['Session', String(session.id)]])],
       [session.context, (context) => [make('h3', {}, 'Context'), context === null ? make('p.muted', {}, 'None: there is no auth function, or it gave none.') : jsonBlock(context)]],
-      [[session.subscriptions, Boolean(groups)], ([subscriptions]) => [make('h3', {}, `Subscriptions (${countText(subscriptions.length)})`), ...subscriptions.map(subscriptionCard)]],
+      [[session.subscriptions, Boolean(groups)], ([subscriptions]) => [make('h3', {}, `Subscriptions (${countText(session.subscribed)})`), ...subscriptions.map(subscriptionCard)]],
     ],
     empty: (q) => make('div.empty', {}, make('b', {}, q ? 'No session matches.' : 'No client is connected.'), make('p', {}, q
       ? 'A client that is not here is not connected to this node: it was refused (auth function, allowed origins, a limit), it was closed, or it is at another node. Look for its address in the log.'
@@ -162,9 +160,11 @@ function openWorkers(root) {
     title,
     gone: 'It is not listed: it has disconnected, and its functions and triggers are gone with it; or it does not match the search.',
     async load(q) {
-      const { workers, built_in } = await request('workers')
+      const { workers, orphans, built_in } = await request('workers')
       const rows = workers.filter((worker) => JSON.stringify(worker).toLowerCase().includes(q.toLowerCase()))
-      fill(builtIn, built_in, () => [make('h3', {}, 'Built in'), ...callButtons(built_in)])
+      fill(builtIn, [built_in, orphans], () => [
+        ...(orphans.length ? [make('h3', {}, 'Triggers whose function nobody serves'), ...orphans.map(triggerCard)] : []),
+        make('h3', {}, 'Built in'), ...callButtons(built_in)])
       return { rows, note: rows.length < workers.length ? `${rows.length} of ${countText(workers.length)} workers` : `${countText(workers.length)} worker${workers.length === 1 ? '' : 's'}` }
     },
     cells: (worker) => [

@@ -87,7 +87,7 @@ function openTree(open) {
     fill(empty, !streams.length && [], () => [make('b', {}, 'No stream holds items yet.'), make('p', {}, 'Store one, here or from a worker: ', button('set', 'call stream::set', () => prepareCall('stream::set')))])
     setText(note, !streams.length ? ''
       : !found.length ? (cut ? 'Not among those listed. If you know its name, write it into the address: #/streams/STREAM/GROUP' : 'No stream and no group matches. One without items is not listed.')
-        : `${countText(streams.length)} streams, ${countText(groups)} groups. ${more}`)
+        : `${countText(streams.length)} stream${streams.length === 1 ? '' : 's'}, ${countText(groups)} group${groups === 1 ? '' : 's'}. ${more}`)
   }
 
   function create({ stream, group, key }) {

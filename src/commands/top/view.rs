@@ -13,7 +13,7 @@ use super::{Look, Session, Shown};
 use crate::json::visible;
 
 /// From this width on, groups stand beside clients.
-const WIDE: u16 = 100;
+const WIDE: u16 = 130;
 
 pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown) {
     let [head, rates, body, foot] =
@@ -51,7 +51,7 @@ fn heading(look: &Look, shown: &Shown) -> Vec<Line<'static>> {
         Line::from(vec![Span::from(format!("weir {}  up {}  ", overview.version, ago(up))).bold(), state]),
         Line::from(format!("store {}", visible(&overview.store))).dim(),
         Line::from(format!(
-            "{} clients  {} subscriptions  {} workers  {} functions  {} triggers  {} resident",
+            "{} clients, {} subscriptions, {} workers, {} functions, {} triggers, {}",
             gauges.connections,
             gauges.subscriptions,
             gauges.workers,
@@ -60,7 +60,7 @@ fn heading(look: &Look, shown: &Shown) -> Vec<Line<'static>> {
             bytes(gauges.resident_bytes)
         )),
         Line::from(format!(
-            "since start: {} delivered, {} joins, {} resyncs, {} evictions, {} failed calls, {} times a limit",
+            "{} sent, {} joins, {} resyncs, {} evictions, {} failed calls, {} limits hit",
             bytes(totals.delivered_bytes),
             totals.joins,
             totals.resyncs,
@@ -87,7 +87,6 @@ fn draw_rates(frame: &mut Frame<'_>, area: Rect, shown: &Shown) {
 fn draw_clients(frame: &mut Frame<'_>, area: Rect, look: &Look, scroll: usize) {
     let sessions = &look.sessions;
     let row = |session: &Session| {
-        let state = if session.lagging { "lagging".red() } else { "".into() };
         let watched = match &session.subscriptions[..] {
             [] => String::new(),
             [one, rest @ ..] => {
@@ -101,9 +100,9 @@ fn draw_clients(frame: &mut Frame<'_>, area: Rect, look: &Look, scroll: usize) {
             Cell::from(Line::from(bytes(session.queued_bytes)).right_aligned()),
             Cell::from(Line::from(session.resyncs.to_string()).right_aligned()),
             Cell::from(Line::from(ago(Duration::from_millis(session.silent_ms))).right_aligned()),
-            Cell::from(state),
             Cell::from(watched),
         ])
+        .style(if session.lagging { Style::new().red() } else { Style::new() })
     };
     let widths = [
         Constraint::Length(7),
@@ -111,11 +110,10 @@ fn draw_clients(frame: &mut Frame<'_>, area: Rect, look: &Look, scroll: usize) {
         Constraint::Length(9),
         Constraint::Length(7),
         Constraint::Length(6),
-        Constraint::Length(7),
         Constraint::Fill(1),
     ];
-    let title = format!(" {} clients, those for whom most waits first ", sessions.total);
-    let head = Row::new(["session", "address", "   queued", "resyncs", "silent", "", "watches"]).dim();
+    let title = format!(" {} clients, those for whom most waits first; red lag behind ", sessions.total);
+    let head = Row::new(["session", "address", "   queued", "resyncs", "silent", "watches"]).dim();
     let table = Table::new(sessions.sessions.iter().skip(scroll).map(row), widths).header(head).block(Block::bordered().title(title));
     frame.render_widget(table, area);
     if sessions.total == 0 {
