@@ -41,7 +41,7 @@ run-redis: deps-build deps-redis
 test: deps-test
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
-	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test public_api --test file_store --test redis --test routes --test streams --test pages --test sqlite
+	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test docs --test public_api --test file_store --test redis --test routes --test streams --test pages --test sqlite
 	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
 	$(E2E) --test-threads 4
 	cargo test $(PROFILE) --workspace --test scenarios

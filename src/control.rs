@@ -121,8 +121,11 @@ async fn accept(listener: UnixListener, store: FileStoreHandle, streams: WeakStr
             Ok((socket, _)) => {
                 let (store, Some(streams)) = (store.clone(), streams.upgrade()) else { return };
                 actix_rt::spawn(async move {
-                    if let Err(error) = carry_out(socket, store, &streams).await {
-                        tracing::warn!(%error, "a command was broken off");
+                    match carry_out(socket, store, &streams).await {
+                        Ok(()) => {}
+                        // Who only looks whether somebody is here, as `weir doctor` does.
+                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => tracing::debug!(%error, "a command was broken off"),
+                        Err(error) => tracing::warn!(%error, "a command was broken off"),
                     }
                     drop(place);
                 });

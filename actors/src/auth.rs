@@ -52,11 +52,10 @@ pub struct Grant {
 pub async fn authorize(registry: &Registry, input: &AuthInput) -> Result<Grant, CloseCode> {
     let settings = &registry.settings.stream;
     let Some(function) = &settings.auth_function else { return Ok(Grant::default()) };
-    let input = Json::of(input).unwrap_or(Json::NULL);
-    match registry.call(function, input, settings.auth_timeout).await {
-        Ok(output) => {
-            read(&output.into_json(), clock::wall()).inspect_err(|code| tracing::info!(function, code = code.code(), "client refused"))
-        }
+    let told = Json::of(input).unwrap_or(Json::NULL);
+    match registry.call(function, told, settings.auth_timeout).await {
+        Ok(output) => read(&output.into_json(), clock::wall())
+            .inspect_err(|code| tracing::info!(function, address = input.addr, code = code.code(), "client refused")),
         Err(error) => {
             if error.code == error::INVOCATION_TIMEOUT {
                 registry.metrics.limit(Limit::Auth);

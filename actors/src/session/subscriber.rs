@@ -230,7 +230,8 @@ impl SubscriberSession {
 
     fn refuse(&self, membership: &Membership) {
         self.local.registry.metrics.joins.refused.add(1);
-        tracing::info!(session = %self.socket.id, stream = membership.group.stream(), group = membership.group.group(), "join refused");
+        let address = self.address.map(tracing::field::display);
+        tracing::info!(session = %self.socket.id, address, stream = membership.group.stream(), group = membership.group.group(), "join refused");
         self.tell(&Address::new(&membership.group).unauthorized(membership.item.as_ref()));
     }
 
