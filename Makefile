@@ -1,5 +1,6 @@
 # make run    build and start the server      make test   every test, the published SDKs included
 # make lint   format, clippy, layers          make deps   install what is missing and nothing else
+# make package     a Debian package, in ~/.cache/weir/package
 # make run-redis     a private Redis and two nodes on it, for a tour
 # make bench  the server beside others at the same work: load/results.json, load/results.svg and a table; seven minutes
 # make bench-parts   the parts by themselves, in time; make bench-instructions   in instructions and allocations; PARTS=fanout names some
@@ -29,7 +30,7 @@ CARGO_FUZZ    = rustup run nightly cargo fuzz
 
 # Tests run beside each other; a minute of load has the machine to itself.
 E2E = cargo test $(PROFILE) --workspace --test e2e --
-.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis bench-parts bench-instructions deps-instructions fuzz lint deps deps-build deps-redis deps-test sdk-node sdk-python sdk-rust
+.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis bench-parts bench-instructions deps-instructions fuzz lint package deps deps-build deps-package deps-packaging deps-redis deps-test sdk-node sdk-python sdk-rust
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -38,12 +39,13 @@ run-redis: deps-build deps-redis
 	cargo build $(PROFILE)
 	tests/run-redis $(CARGO_TARGET_DIR)/release/weir
 
-test: deps-test
+test: deps-test deps-packaging
 	cargo test $(PROFILE) --workspace --doc
 	cargo test $(PROFILE) --workspace --lib --bins
 	cargo test $(PROFILE) --workspace --test join_while_writing --test long_reads --test readme --test docs --test public_api --test file_store --test redis --test routes --test streams --test pages --test sqlite
 	cargo test $(PROFILE) --workspace --test fuzz_corpus corpus
 	$(E2E) --test-threads 4
+	packaging/check $(CARGO_TARGET_DIR)/release/weir
 	cargo test $(PROFILE) --workspace --test scenarios
 	$(E2E) --ignored soak
 
@@ -83,7 +85,7 @@ fuzz:
 	    -max_total_time=$(FUZZ_SECONDS) -dict=fuzz/dictionaries/$$target.dict -timeout=10 -max_len=8192 || exit 1; \
 	done
 
-lint: deps-build
+lint: deps-build deps-packaging
 	cargo fmt --all --check
 	cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
 	cargo build $(PROFILE) --package weir-actors --no-default-features
@@ -92,8 +94,15 @@ lint: deps-build
 	@echo 'weir-actors can be published'
 	cargo package --locked --allow-dirty --quiet --package weir-actors
 	RUSTDOCFLAGS='-D warnings' cargo doc $(PROFILE) --package weir-actors --all-features --no-deps
+	packaging/check
 
-deps: deps-build deps-test
+# The one place that tells the server its commit, unless there is more in it than that: everything of the package `weir` is compiled again for it.
+package: deps-build deps-package
+	WEIR_COMMIT=$$(git diff-index --quiet HEAD 2>/dev/null && git rev-parse HEAD) cargo build $(PROFILE)
+	rm -f $(CACHE)/package/*.deb
+	packaging/deb/build $(CARGO_TARGET_DIR)/release/weir $(CACHE)/package
+
+deps: deps-build deps-test deps-packaging
 
 # A C compiler links Rust programs; a C++ compiler makes RocksDB, and libclang reads its header files.
 deps-build:
@@ -101,6 +110,13 @@ deps-build:
 
 deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust
 	@tests/install ip:iproute2 openssl:openssl
+
+deps-package:
+	@tests/install dpkg-deb:dpkg dpkg-shlibdeps:dpkg-dev strip:binutils python3:python3
+
+# What holds the packages against what reads them.
+deps-packaging: deps-package packaging/.venv/installed
+	@tests/install shellcheck:shellcheck systemd-analyze:systemd
 
 deps-redis:
 	@tests/install redis-server:redis-server redis-cli:redis-tools
@@ -112,7 +128,7 @@ deps-bench: deps-build deps-redis
 	-@tests/install mosquitto:mosquitto nginx:nginx nchan:libnginx-mod-nchan
 	-@$(MAKE) --no-print-directory load/.venv/installed
 
-load/.venv/installed: load/requirements.txt
+load/.venv/installed packaging/.venv/installed: %/.venv/installed: %/requirements.txt
 	@tests/install python3:python3 python3-venv:python3-venv
 	python3 -m venv --clear $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
