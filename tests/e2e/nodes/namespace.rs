@@ -45,6 +45,8 @@ impl Namespace {
         let namespace = Self { name: format!("weir-{}-{n}", std::process::id()), base, n };
         let name = &namespace.name;
         ip(&format!("netns add {name}"));
+        // The admin port is there.
+        ip(&format!("-n {name} link set lo up"));
         for (cable, here, there) in [("c", namespace.clients(), namespace.host()), ("r", namespace.redis(), namespace.to_redis())] {
             let (outer, inner) = (namespace.outer(cable), cable);
             ip(&format!("link add {outer} type veth peer name {inner} netns {name}"));
