@@ -30,7 +30,7 @@ CARGO_FUZZ    = rustup run nightly cargo fuzz
 
 # Tests run beside each other; a minute of load has the machine to itself.
 E2E = cargo test $(PROFILE) --workspace --test e2e --
-.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis bench-parts bench-instructions deps-instructions fuzz lint package deps deps-build deps-package deps-packaging deps-redis deps-test sdk-node sdk-python sdk-rust
+.PHONY: run run-redis test soak bench deps-bench bench-store bench-redis bench-parts bench-instructions deps-instructions fuzz lint package deps deps-build deps-package deps-packaging deps-redis deps-test sdk-node sdk-python sdk-rust browser
 
 run: deps-build
 	cargo run $(PROFILE) -- $(if $(CONFIG),--config $(CONFIG))
@@ -108,7 +108,7 @@ deps: deps-build deps-test deps-packaging
 deps-build:
 	@tests/install cc:build-essential c++:build-essential libclang:libclang-dev cargo:
 
-deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust
+deps-test: deps-build deps-redis sdk-node sdk-python sdk-rust browser
 	@tests/install ip:iproute2 openssl:openssl
 
 deps-package:
@@ -137,9 +137,13 @@ load/.venv/installed packaging/.venv/installed: %/.venv/installed: %/requirement
 sdk-node: $(SDK)/node/node_modules/.package-lock.json
 sdk-python: $(VENVS:%=$(SDK)/python/.venv/%/installed)
 
-$(SDK)/node/node_modules/.package-lock.json: $(SDK)/node/package-lock.json
+# The workers of its scripts are those of the SDK tests.
+browser: sdk-node tests/browser/node_modules/.package-lock.json
+	@tests/install chromium:chromium
+
+%/node_modules/.package-lock.json: %/package-lock.json
 	@tests/install node:nodejs npm:npm
-	cd $(SDK)/node && npm ci --ignore-scripts --no-audit --no-fund
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(SDK)/python/.venv/%/installed: $(SDK)/python/requirements-%.txt

@@ -20,6 +20,7 @@ mod admin;
 mod auth;
 mod bad_frames;
 mod bad_input;
+mod browser;
 mod calls;
 mod commands;
 mod conformance;

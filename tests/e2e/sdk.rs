@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
@@ -126,20 +126,23 @@ fn head(source: &Path, key: &str) -> Option<String> {
 
 /// Runs a script against a server of its own.
 async fn run(language: &str, script: &str, word: &str) {
-    let (mut command, needed) = command(language, script, word);
+    let (command, needed) = command(language, script, word);
+    against_a_server(command, &source(language, script, word), &needed).await;
+}
+
+/// Runs what `command` says, which must succeed, against a server that is configured as the head of `source` has it. `needed` must be there for it.
+pub(crate) async fn against_a_server(mut command: Command, source: &Path, needed: &Path) {
     assert!(needed.exists(), "{} is not there; run `make deps`", needed.display());
     let _place = PLACES.acquire().await.unwrap();
-    let config = match head(&source(language, script, word), "weir-config:") {
-        None => json!({}),
-        Some(line) => line
-            .split_whitespace()
-            .map(|pair| pair.split_once('=').map(|(key, value)| (key.to_owned(), json!(value))).expect("weir-config: key=value"))
-            .collect(),
+    let stream = keys(source, "weir-config:").unwrap_or_else(|| json!({}));
+    let server = match keys(source, "weir-admin:") {
+        None => Server::with(stream),
+        Some(admin) => Server::administered(stream, admin),
     };
-    let server = Server::with(config);
     let output = command
         .env("WEIR_WORKERS", format!("ws://{}", server.workers()))
         .env("WEIR_STREAMS", format!("ws://{}", server.streams()))
+        .env("WEIR_ADMIN", format!("http://{}", server.admin()))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
@@ -151,8 +154,15 @@ async fn run(language: &str, script: &str, word: &str) {
     assert!(output.status.success(), "{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
 }
 
+/// The keys of a module that a script wants its server to have: `key=value`, parted by spaces. What is JSON is that, all else is text.
+fn keys(source: &Path, line: &str) -> Option<Value> {
+    let pairs = head(source, line)?;
+    let pairs = pairs.split_whitespace().map(|pair| pair.split_once('=').unwrap_or_else(|| panic!("{line} key=value, not {pair}")));
+    Some(pairs.map(|(key, value)| (key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| json!(value)))).collect())
+}
+
 /// Every script below `folder` with every word of its `weir-run` line; for Rust, whose line is empty, with the version of its crate.
-fn on_disk(language: &str, folder: &Path, suffix: &str, version: Option<&str>) -> Vec<(String, String, String)> {
+pub(crate) fn on_disk(language: &str, folder: &Path, suffix: &str, version: Option<&str>) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
