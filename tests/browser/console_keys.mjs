@@ -44,8 +44,9 @@ await browse(async (open) => {
   await page.locator('#keys-dialog').waitFor({ state: 'hidden' })
 
   // From a search to a group, an item and back.
-  await press('2', '/')
+  await press('2')
   await at('streams')
+  await press('/')
   await focused('/ goes to the search', 'streams-search')
   await page.keyboard.type('room')
   await lists(page.locator('#tree [data-group]'), ['room-1', 'room-2'], 'what is typed is searched for')
@@ -86,16 +87,21 @@ await browse(async (open) => {
   await lists(page.locator('#tree [data-group]'), ['lobby', 'room-1', 'room-2'], '→ opens it')
 
   // A list, and one of it.
-  await press('4', 'j')
+  await press('4')
   await at('workers')
-  await page.locator('#workers-rows [data-row]').waitFor()
-  await press('j', 'Enter')
+  const row = page.locator('#workers-rows [data-row]')
+  await row.waitFor()
+  await press('j')
+  await focused('j goes to the first row', await row.getAttribute('data-row'))
+  await press('Enter')
   await reads(page.locator('#workers-detail h2'), 'worker', 'Enter opens a worker')
   await press('Escape')
   await page.locator('#workers-detail').waitFor({ state: 'hidden' })
 
   // Letters in a field are letters. Ctrl Enter calls.
-  await press('5', '/')
+  await press('5')
+  await at('call')
+  await press('/')
   await focused('/ goes to the function', 'call-function_id')
   await press('ControlOrMeta+a')
   await page.keyboard.type('stream::get')

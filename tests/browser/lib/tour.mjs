@@ -4,11 +4,11 @@ import { call, registerWorker, registered } from '../../sdk/node/lib/sdk.mjs'
 import { reads } from './browser.mjs'
 import { callFunction, goTo, visit } from './console.mjs'
 
-const WORD = 'unbroken-'.repeat(50)
+const WORD = 'unbroken'.repeat(60)
 /** The group that there is. */
 export const GROUP = { stream_name: 'presence', group_id: WORD }
 const ITEMS = 30
-const item = (n, data) => ({ ...GROUP, item_id: `${n}-${WORD}`, data })
+const item = (n, data) => ({ ...GROUP, item_id: `${n}${WORD}`, data })
 
 /** Makes a group, and a worker and a client that have to do with it. Answers with a function that changes its first item. */
 export async function populate() {
