@@ -184,6 +184,14 @@ pub fn depth(text: &[u8]) -> usize {
     deepest
 }
 
+/// A JSON text on one line, for formats that end at a line break: what a worker sends is kept as it was written, indented perhaps.
+///
+/// Within strings there are no line breaks, only `\n`; so each is between two tokens, where a space means the same.
+#[must_use]
+pub fn on_one_line(text: String) -> String {
+    if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ") } else { text }
+}
+
 /// Appends `text` as a JSON string with its quotes.
 pub fn push_string(out: &mut impl Extend<u8>, text: &str) {
     // Writing into memory cannot fail, and a string is always JSON; the fallback keeps the output well formed all the same.

@@ -56,6 +56,19 @@ fn stream_comes_back_as_it_was_in_order_and_byte_for_byte() {
 }
 
 #[test]
+fn value_that_was_written_on_several_lines_is_one_line_of_the_file() {
+    let scratch = scratch();
+    let mut store = open(scratch.path()).unwrap();
+    Writer::default().commit(&mut store, &[put(&ItemKey::new("s", "g", "i"), "{\r\n  \"a\": \"\\n\"\n}")]).unwrap();
+    let mut file = Vec::new();
+    store.handle().export("s", &mut file).unwrap();
+    let mut parser = parser();
+    let read: Vec<_> = file.split(|byte| *byte == b'\n').filter_map(|line| parser.line(line).unwrap()).collect();
+    assert_eq!(parser.finish().unwrap(), 1);
+    assert_eq!(read[0].1.as_bytes(), b"{    \"a\": \"\\n\" }");
+}
+
+#[test]
 fn stream_that_holds_nothing_is_not_exported() {
     let scratch = scratch();
     let store = open(scratch.path()).unwrap();

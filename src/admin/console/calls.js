@@ -47,13 +47,13 @@ function openCall(root) {
   function show() {
     form.dataset.mode = draft.mode
     form.elements.mode.value = draft.mode
-    for (const name of FIELDS) form.elements[name].value = draft[name] ?? ''
+    for (const name of FIELDS) form.elements.namedItem(name).value = draft[name] ?? ''
     setText(send, draft.mode === 'call' ? 'Call' : 'Send')
     check()
     showCalls()
   }
   function typed() {
-    for (const name of FIELDS) draft[name] = form.elements[name].value
+    for (const name of FIELDS) draft[name] = form.elements.namedItem(name).value
     keepDraft()
     check()
   }
@@ -89,7 +89,7 @@ function openCall(root) {
     if (found) return goTo(found.at)
     const required = draft.mode === 'call' ? ['function_id'] : ['stream', 'group', 'type']
     const missing = required.find((name) => !draft[name])
-    if (missing) return form.elements[missing].focus()
+    if (missing) return form.elements.namedItem(missing).focus()
     if (waiting) return
     waiting = new AbortController()
     const called = { mode: draft.mode, ...Object.fromEntries(FIELDS.map((name) => [name, draft[name] ?? ''])), at: now() }

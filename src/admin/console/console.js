@@ -51,20 +51,25 @@ async function readEvents(path, ended, onEvent) {
   const answer = await ask(path, { signal: AbortSignal.any([ended, silent.signal]) })
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = '', name = '', data = ''
-  for (;;) {
-    const { done, value: chunk } = await reader.read()
-    clearTimeout(watch)
-    if (done) return
-    watch = setTimeout(() => silent.abort(), SILENCE_MS)
-    rest += chunk
-    if (!chunk.includes('\n')) continue // a frame may have 16 MiB, which are not looked through for each piece
-    const lines = rest.split('\n')
-    rest = lines.pop()
-    for (const line of lines) {
-      if (line.startsWith('event:')) name = line.slice(6).trim()
-      else if (line.startsWith('data:')) data += line.slice(5)
-      else if (line.trim() === '' && data) { onEvent(name, data); name = data = '' }
+  try {
+    for (;;) {
+      const { done, value: chunk } = await reader.read()
+      clearTimeout(watch)
+      if (done) return
+      watch = setTimeout(() => silent.abort(), SILENCE_MS)
+      rest += chunk
+      if (!chunk.includes('\n')) continue // a frame may have 16 MiB, which are not looked through for each piece
+      const lines = rest.split('\n')
+      rest = lines.pop()
+      for (const line of lines) {
+        if (line.startsWith('event:')) name = line.slice(6).trim()
+        else if (line.startsWith('data:')) data += line.slice(5)
+        else if (line.trim() === '' && data) { onEvent(name, data); name = data = '' }
+      }
     }
+  } finally {
+    clearTimeout(watch)
+    silent.abort() // or the connection stays, and a browser has but six
   }
 }
 
@@ -189,7 +194,7 @@ function navigate() {
 
 const LETTERS = { o: 'overview', s: 'streams', e: 'sessions', w: 'workers', c: 'call' }
 const STEPS = { j: 1, k: -1, ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }
-let afterG = 0
+let afterG = -Infinity
 
 function onKey(event) {
   const { key, target } = event

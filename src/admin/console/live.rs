@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
-use weir_actors::json::Json;
+use weir_actors::json::{Json, on_one_line};
 use weir_actors::streams::{Change, Error, Event, State, Told};
 
 use super::{System, Trouble, shown};
@@ -47,8 +47,7 @@ fn events(told: impl Stream<Item = Result<Told<Json>, Error>> + 'static) -> impl
 }
 
 fn event(kind: &str, data: &impl Serialize) -> Bytes {
-    // JSON has no line breaks.
-    let data = serde_json::to_string(data).unwrap_or_default();
+    let data = on_one_line(serde_json::to_string(data).unwrap_or_default());
     format!("event: {kind}\ndata: {data}\n\n").into()
 }
 
@@ -125,7 +124,8 @@ mod tests {
             assert!(data["timestamp"].take().is_u64());
             seen.push((kind.to_owned(), data));
             if seen.len() == 1 {
-                streams.set("s", "g", "i", &json!({"n": [1, "\n"]})).await.unwrap();
+                // Indented, as people write it.
+                streams.set("s", "g", "i", &Json::read("{\r\n  \"n\": [1, \"\\n\"]\n}").unwrap()).await.unwrap();
                 streams.send("s", "g", "typing", &json!(null)).await.unwrap();
             }
         }

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde_json::{Value, json};
 use weir_actors::clock;
 use weir_actors::error::CloseCode;
-use weir_actors::metrics::calls::Ending;
+use weir_actors::metrics::calls::{ENGINE, Ending};
 use weir_actors::metrics::peer::Peer;
 use weir_actors::metrics::snapshot::{Connections, Snapshot};
 use weir_actors::streams::Streams;
@@ -39,10 +39,16 @@ async fn gauges(streams: &Streams, now: &Snapshot) -> Value {
         "connections": peer(now, Peer::Subscriber).map_or(0, |connections| connections.open),
         "subscriptions": now.subscriptions,
         "workers": peer(now, Peer::Worker).map_or(0, |connections| connections.open),
-        "functions": count("engine::functions::list", "functions").await,
+        "functions": functions(streams).await,
         "triggers": count("engine::registered-triggers::list", "registered_triggers").await,
         "resident_bytes": resident_bytes(),
     })
+}
+
+/// Those of workers and of the host program.
+async fn functions(streams: &Streams) -> usize {
+    let listed = streams.invoke::<_, Value>("engine::functions::list", &json!({})).await.unwrap_or_default();
+    listed["functions"].as_array().into_iter().flatten().filter(|function| function["worker_name"] != "weir").count()
 }
 
 fn peer(now: &Snapshot, wanted: Peer) -> Option<&Connections> {
@@ -63,7 +69,9 @@ fn totals(now: &Snapshot) -> Value {
     json!({
         "changes": all(&|function, ending| ending == Ending::Ok && WRITES.contains(&function)),
         "deliveries": now.deliveries, "delivered_bytes": now.delivered_bytes + now.sync_bytes,
-        "invocations": all(&|_, _| true), "invocations_failed": all(&|_, ending| ending != Ending::Ok),
+        // Without those by which the console itself finds out.
+        "invocations": all(&|function, _| function != ENGINE),
+        "invocations_failed": all(&|function, ending| function != ENGINE && ending != Ending::Ok),
         "joins": now.joined, "resyncs": now.resyncs_slow + now.resyncs_missed, "evictions": evicted,
         "limits_hit": now.limits.iter().map(|(_, count)| count).sum::<u64>(),
     })

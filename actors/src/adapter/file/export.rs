@@ -19,7 +19,7 @@ use super::view::View;
 use super::{FileStoreHandle, FolderError, keys};
 use crate::adapter::AdapterError;
 use crate::ids::{GroupKey, ItemKey, Name};
-use crate::json::{Json, depth, object};
+use crate::json::{Json, depth, object, on_one_line};
 use crate::settings::StreamSettings;
 
 const VERSION: u32 = 1;
@@ -121,7 +121,7 @@ impl FileStoreHandle {
 }
 
 fn line(out: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(on_one_line(serde_json::to_string(line)?).as_bytes())?;
     out.write_all(b"\n")
 }
 
