@@ -16,7 +16,6 @@ impl Token {
     }
 
     /// The text, for who shows it to a server of its own. Not for a log or a message.
-    #[doc(hidden)]
     pub fn reveal(&self) -> &str {
         &self.0
     }

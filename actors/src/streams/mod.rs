@@ -156,6 +156,10 @@ impl Streams {
     fn follow<T: DeserializeOwned>(&self, group: GroupKey) -> Subscription<T> {
         let queue = Arc::<Queue>::default();
         self.shared.life.keep_track(&queue);
+        if self.shared.life.has_ended() {
+            // Nobody else would, where the thread of its follower goes on.
+            queue.end(None);
+        }
         let follower = Follower::new(self.shared.registry.clone(), group, queue.clone());
         let follower = actix::Actor::start_in_arbiter(self.shared.life.home(), move |_| follower);
         Subscription::new(queue, follower)

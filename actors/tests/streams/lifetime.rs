@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use weir_actors::settings::Settings;
@@ -43,7 +42,7 @@ async fn last_handle_ends_what_runs_and_drops_what_is_held() {
     while soon(told.next()).await.is_some() {}
     let ended = async {
         while Arc::strong_count(&held) > 1 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     };
     soon(ended).await;
@@ -124,6 +123,15 @@ fn it_runs_in_the_system_that_is_there_and_ends_with_its_handle() {
         tokio::time::timeout(DEADLINE, told.next()).await.unwrap()
     });
     assert!(ended.is_none());
+}
+
+#[test]
+fn subscription_to_what_has_ended_ends_where_its_thread_goes_on() {
+    actix_rt::System::new().block_on(async {
+        let streams = Streams::builder().placement(Placement::Here).start().await.unwrap();
+        soon(streams.shutdown()).await;
+        assert!(soon(streams.subscribe::<u8>("s", "g").next()).await.is_none());
+    });
 }
 
 #[tokio::test]

@@ -49,7 +49,6 @@ impl Drop for Claim {
 ///
 /// # Errors
 /// Where that cannot be read.
-#[doc(hidden)]
 pub fn owner(path: &Path) -> std::io::Result<Option<String>> {
     let lock = match File::open(path.join(LOCK)) {
         Ok(lock) => lock,

@@ -49,7 +49,6 @@ use crate::store::ledger::Body;
 #[doc(hidden)]
 pub use self::call::Applied;
 pub use self::error::RedisError;
-#[doc(hidden)]
 pub use self::examine::{Examined, examine};
 #[doc(hidden)]
 pub use self::feed::{Feed, FeedItem};
