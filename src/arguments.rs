@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anstream::ColorChoice;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{call, completions, event, item, listing, store, top, watch};
+use crate::commands::{call, completions, event, health, item, listing, store, top, watch};
 
 /// The version, with the commit where it is known.
 const VERSION: &str = match option_env!("WEIR_VERSION") {
@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Look at what a server needs: configuration, ports, limits, store, Redis, clock.
     #[command(after_help = "Example:\n  weir doctor --config weir.yaml")]
     Doctor,
+    /// Ask a running server whether it is ready; ends with 1 where it is not, for health checks.
+    #[command(after_help = "Examples:\n  weir health\n  weir health --live --url http://localhost:3112")]
+    Health(health::Health),
     #[command(flatten)]
     Store(store::StoreCommand),
     /// Print a script that completes commands in a shell.

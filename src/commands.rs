@@ -5,6 +5,7 @@ mod check_config;
 pub(crate) mod completions;
 mod doctor;
 pub(crate) mod event;
+pub(crate) mod health;
 pub(crate) mod item;
 pub(crate) mod listing;
 mod output;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, path: Option<&Path>, json: bool) -> anyhow::
         Command::Completions(completions) => completions.run(out),
         Command::CheckConfig => return check_config::run(path, out),
         Command::Doctor => return doctor::run(path, out),
+        Command::Health(health) => return health.run(&read(path)?, out),
         Command::Call(call) => call.run(&read(path)?, out),
         Command::Get(get) => get.run(&read(path)?, out),
         Command::Set(set) => set.run(&read(path)?, out),

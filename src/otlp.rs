@@ -1,14 +1,12 @@
-//! Export of spans by OTLP over HTTP, in JSON, to a collector.
+//! Export of spans by OTLP over HTTP to a collector, by OpenTelemetry's own exporter: retries, TLS, compression and the variables it reads
+//! (`OTEL_EXPORTER_OTLP_HEADERS`, `…_TIMEOUT`, `…_PROTOCOL`, `…_COMPRESSION`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`) are its own.
 //!
-//! Written here: OpenTelemetry's SDK would bring some thirty crates, protobuf and an HTTP client for one request that is a page of code. Hence no
-//! TLS: a collector on this machine or in this network passes on what goes further.
-//!
-//! `encode` is what is sent, `post` the request. A thread of its own sends; what a collector does not take in time is dropped.
+//! `endpoint` is where spans go, `data` what they are made of. A thread of its own sends them; what a collector does not take in time is dropped
+//! and counted.
 
-mod encode;
-mod post;
+mod data;
+mod endpoint;
 
-use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -16,10 +14,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SpanExporter as _;
 use weir_actors::spans::{Span, Spans};
 
 use crate::config::AdminConfig;
-pub(crate) use post::Endpoint;
+pub(crate) use endpoint::{Endpoint, Source};
 
 /// Spans that may wait to be sent.
 const WAITING: usize = 8_192;
@@ -27,24 +28,60 @@ const WAITING: usize = 8_192;
 const BATCH: usize = 512;
 /// … and how long one waits for others.
 const DELAY: Duration = Duration::from_secs(1);
-/// How often it is looked whether the server ends.
+/// How often it is looked whether the server ends, …
 const LOOK: Duration = Duration::from_millis(100);
+/// … and how long the last ones may take then.
+const LAST: Duration = Duration::from_secs(3);
 /// How often the log is told that a collector takes nothing.
 const COMPLAINT: Duration = Duration::from_secs(60);
 
-/// Where OpenTelemetry has all of its exporters send to.
-const VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// A collector that can be sent to.
+pub(crate) struct Collector {
+    endpoint: Endpoint,
+    exporter: SpanExporter,
+}
 
 /// Where spans are to be sent; `None` where they are not.
 ///
 /// # Errors
-/// Where the configuration names no address that can be sent to. The variable may be meant for others too: what is wrong with it is logged.
-pub(crate) fn endpoint(config: &AdminConfig) -> anyhow::Result<Option<Endpoint>> {
-    if let Some(text) = &config.otlp_endpoint {
-        return Endpoint::parse(text.trim()).map(Some).context("`otlp_endpoint` of modules::admin::AdminModule");
+/// Where the configuration names what cannot be sent to. A variable may be meant for others too: what is wrong with it is logged.
+pub(crate) fn collector(config: &AdminConfig) -> anyhow::Result<Option<Collector>> {
+    let Some((source, endpoint)) = Endpoint::of(config) else { return Ok(None) };
+    match (source, endpoint.and_then(Collector::at)) {
+        (_, Ok(collector)) => Ok(Some(collector)),
+        (Source::Configuration, Err(error)) => Err(error).context(source.to_string()),
+        (Source::Variable(variable), Err(error)) => {
+            tracing::warn!(variable, error = format!("{error:#}"), "no spans are exported");
+            Ok(None)
+        }
     }
-    let Some(text) = env::var(VARIABLE).ok().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    Ok(Endpoint::parse(text.trim()).inspect_err(|error| tracing::warn!(variable = VARIABLE, %error, "no spans are exported")).ok())
+}
+
+impl Collector {
+    fn at(endpoint: Endpoint) -> anyhow::Result<Self> {
+        // The HTTP client has none of its own; another may have been installed, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut exporter = SpanExporter::builder().with_http().with_endpoint(endpoint.to_string()).build()?;
+        let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let mut resource = Resource::builder().with_attribute(version);
+        if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name("weir");
+        }
+        exporter.set_resource(&resource.build());
+        Ok(Self { endpoint, exporter })
+    }
+
+    /// Sends these spans; `complained` is when the log was last told that it takes none.
+    async fn send(&self, spans: Vec<Span>, complained: &mut Option<Instant>) {
+        let (count, scope) = (spans.len(), data::scope());
+        let spans = spans.into_iter().map(|span| data::span(span, scope.clone())).collect();
+        let Err(error) = self.exporter.export(spans).await else { return };
+        if complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            let endpoint = &self.endpoint;
+            tracing::warn!(%endpoint, %error, spans = count, "a collector does not take spans; they are dropped");
+            *complained = Some(Instant::now());
+        }
+    }
 }
 
 /// Sends spans until it is dropped, and then what there is.
@@ -58,12 +95,14 @@ impl Exporter {
     ///
     /// # Errors
     /// Where there can be no thread for it.
-    pub(crate) fn start(endpoint: Endpoint, spans: &Spans) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn start(collector: Collector, spans: &Spans) -> anyhow::Result<Option<Self>> {
         let Some(receiver) = spans.take(WAITING) else { return Ok(None) };
-        tracing::info!(%endpoint, "spans are exported");
+        tracing::info!(endpoint = %collector.endpoint, "spans are exported");
         let ends = Arc::<AtomicBool>::default();
         let told = ends.clone();
-        let thread = std::thread::Builder::new().name("otlp".to_owned()).spawn(move || export(&endpoint, &receiver, &told))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let export = move || export(&runtime, &collector, &receiver, &told);
+        let thread = std::thread::Builder::new().name("otlp".to_owned()).spawn(export)?;
         Ok(Some(Self { ends, thread: Some(thread) }))
     }
 }
@@ -78,10 +117,15 @@ impl Drop for Exporter {
     }
 }
 
-fn export(endpoint: &Endpoint, spans: &Receiver<Span>, ends: &AtomicBool) {
+fn export(runtime: &tokio::runtime::Runtime, collector: &Collector, spans: &Receiver<Span>, ends: &AtomicBool) {
     let (mut batch, mut due) = (Vec::new(), Instant::now());
-    let mut complained: Option<Instant> = None;
-    loop {
+    let mut complained = None;
+    let ending = async || {
+        while !ends.load(Ordering::Relaxed) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    while !ends.load(Ordering::Relaxed) {
         match spans.recv_timeout(LOOK) {
             Ok(span) => {
                 if batch.is_empty() {
@@ -90,24 +134,23 @@ fn export(endpoint: &Endpoint, spans: &Receiver<Span>, ends: &AtomicBool) {
                 batch.push(span);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => ends.store(true, Ordering::Relaxed),
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        let ending = ends.load(Ordering::Relaxed);
-        if ending {
-            batch.extend(spans.try_iter().take(BATCH));
+        if batch.len() >= BATCH || (!batch.is_empty() && Instant::now() >= due) {
+            let sent = collector.send(std::mem::take(&mut batch), &mut complained);
+            // What it has not taken when the server ends has its last time then.
+            runtime.block_on(async {
+                let last = async {
+                    ending().await;
+                    tokio::time::sleep(LAST).await;
+                };
+                tokio::select! { () = sent => {}, () = last => {} }
+            });
         }
-        if !batch.is_empty() && (ending || batch.len() >= BATCH || Instant::now() >= due) {
-            let sent = post::post(endpoint, &encode::spans(&batch));
-            if let Err(error) = sent
-                && complained.is_none_or(|at| at.elapsed() >= COMPLAINT)
-            {
-                tracing::warn!(%endpoint, %error, spans = batch.len(), "a collector does not take spans; they are dropped");
-                complained = Some(Instant::now());
-            }
-            batch.clear();
-        }
-        if ending {
-            return;
-        }
+    }
+    batch.extend(spans.try_iter().take(WAITING));
+    if !batch.is_empty() {
+        // The log has been told of a collector that takes nothing.
+        drop(runtime.block_on(tokio::time::timeout(LAST, collector.send(batch, &mut complained))));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn serve(config: Config, path: Option<PathBuf>) -> anyhow::Resu
     let for_streams = Port::bind(&config.stream.host, config.stream.port, "the stream port (`port` of the stream module)")?;
     // Before the store, so that it can say that there is none yet.
     let admin = Admin::start(&config.admin)?;
-    let collector = otlp::endpoint(&config.admin)?;
+    let collector = otlp::collector(&config.admin)?;
     let (streams, control) = start(&config).await?;
     let exporter = collector.map(|collector| Exporter::start(collector, streams.spans())).transpose()?.flatten();
     // Not before there is somebody to accept: a start may wait for Redis.
@@ -132,7 +132,8 @@ async fn start(config: &Config) -> anyhow::Result<(Streams, Option<Control>)> {
 /// Ends the process while the store is being closed, which a disk that hangs may make long. Nothing is lost: it is in the log.
 fn end_at_once() -> ! {
     tracing::warn!("a second signal; ending at once");
-    std::process::exit(1);
+    // Without what runs at an orderly exit: all other threads still use it.
+    signal_hook::low_level::exit(1);
 }
 
 /// A port that is taken.

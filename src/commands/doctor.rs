@@ -62,6 +62,7 @@ pub(super) fn run(path: Option<&Path>, out: &mut Output) -> anyhow::Result<ExitC
     if let Some(config) = &config {
         checks.extend(block_on(async { Ok(ports::check(config).await) })?);
         checks.extend(store(config)?);
+        checks.extend(block_on(async { Ok(ports::collector(config).await) })?);
     }
     checks.extend(machine::check(config.as_ref()));
     let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);

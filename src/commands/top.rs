@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{block_on, output::Output};
-use crate::client::{Address, ClientError, admin};
+use crate::client::{Address, ClientError, http};
 use crate::config::Config;
 
 const TOKEN: &str = "WEIR_ADMIN_TOKEN";
@@ -173,8 +173,8 @@ impl Top {
         block_on(async {
             let mut left = self.count;
             while left != Some(0) {
-                let overview: Box<RawValue> = admin::get(address, "/api/overview").await?;
-                let sessions: Box<RawValue> = admin::get(address, &self.path()).await?;
+                let overview: Box<RawValue> = http::get(address, "/api/overview").await?;
+                let sessions: Box<RawValue> = http::get(address, &self.path()).await?;
                 out.json(&format!(r#"{{"overview":{overview},"clients":{sessions}}}"#))?;
                 left = left.map(|left| left - 1);
                 if left != Some(0) {
@@ -192,8 +192,8 @@ fn look_again(address: Address, path: String, every: Duration) -> Receiver<Resul
     thread::spawn(move || {
         let looked = block_on(async {
             loop {
-                let overview = admin::get(&address, "/api/overview").await;
-                let sessions = admin::get(&address, &path).await;
+                let overview = http::get(&address, "/api/overview").await;
+                let sessions = http::get(&address, &path).await;
                 let look = overview.and_then(|overview| Ok(Look { overview, sessions: sessions?, at: Instant::now() }));
                 // Nobody looks any more.
                 if sender.send(look).is_err() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -17,57 +17,91 @@ const PARENT: &str = "b7ad6b7169203331";
 /// A collector: what was sent to it.
 struct Collector {
     address: SocketAddr,
-    spans: Arc<Mutex<VecDeque<Value>>>,
+    requests: Arc<Mutex<VecDeque<Request>>>,
+    spans: VecDeque<Value>,
+}
+
+/// A request: its first line, its head in lower-case letters, its body.
+struct Request {
+    first: String,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// The next one of a connection; `None` at its end.
+    fn read(stream: &mut BufReader<TcpStream>) -> Option<Self> {
+        let (mut first, mut head) = (String::new(), String::new());
+        stream.read_line(&mut first).ok().filter(|bytes| *bytes > 0)?;
+        while !head.ends_with("\r\n\r\n") && head != "\r\n" {
+            let mut line = String::new();
+            stream.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
+            head.push_str(&line.to_lowercase());
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let mut body = vec![0; length.trim().parse().unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        Some(Self { first: first.trim_end().to_owned(), head, body })
+    }
 }
 
 impl Collector {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, spans) = (listener.local_addr().unwrap(), Arc::<Mutex<VecDeque<Value>>>::default());
-        let taken = spans.clone();
+        let (address, requests) = (listener.local_addr().unwrap(), Arc::<Mutex<VecDeque<Request>>>::default());
+        let taken = requests.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let mut stream = BufReader::new(stream.unwrap());
-                let (mut length, mut first) = (0, String::new());
-                loop {
-                    let mut line = String::new();
-                    stream.read_line(&mut line).unwrap();
-                    if first.is_empty() {
-                        first.clone_from(&line);
+                let (mut stream, taken) = (BufReader::new(stream.unwrap()), taken.clone());
+                thread::spawn(move || {
+                    while let Some(request) = Request::read(&mut stream) {
+                        taken.lock().unwrap().push_back(request);
+                        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
                     }
-                    if let Some(bytes) = line.to_lowercase().strip_prefix("content-length: ") {
-                        length = bytes.trim().parse().unwrap();
-                    }
-                    if line == "\r\n" {
-                        break;
-                    }
-                }
-                assert_eq!(first, "POST /v1/traces HTTP/1.1\r\n");
-                let mut body = vec![0; length];
-                stream.read_exact(&mut body).unwrap();
-                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
-                let request: Value = serde_json::from_slice(&body).unwrap();
-                let resource = &request["resourceSpans"][0];
-                assert_eq!(resource["resource"]["attributes"][0], json!({"key": "service.name", "value": {"stringValue": "weir"}}));
-                let spans = resource["scopeSpans"][0]["spans"].as_array().unwrap().clone();
-                taken.lock().unwrap().extend(spans);
+                });
             }
         });
-        Self { address, spans }
+        Self { address, requests, spans: VecDeque::new() }
     }
 
-    async fn next(&self) -> Value {
+    /// The next request.
+    async fn request(&self) -> Request {
         let mut next = None;
-        until("span", async || {
-            next = self.spans.lock().unwrap().pop_front();
+        until("request", async || {
+            next = self.requests.lock().unwrap().pop_front();
             next.is_some()
         })
         .await;
         next.unwrap()
     }
 
+    /// The next span.
+    async fn next(&mut self) -> Value {
+        if self.spans.is_empty() {
+            let request = self.request().await;
+            assert_eq!(request.first, "POST /v1/traces HTTP/1.1");
+            let request: Value = serde_json::from_slice(&request.body).unwrap();
+            let resource = &request["resourceSpans"][0];
+            let name = json!({"key": "service.name", "value": {"stringValue": "weir"}});
+            assert!(resource["resource"]["attributes"].as_array().unwrap().contains(&name), "{resource}");
+            self.spans.extend(resource["scopeSpans"][0]["spans"].as_array().unwrap().iter().cloned());
+        }
+        self.spans.pop_front().unwrap()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.spans.is_empty() && self.requests.lock().unwrap().is_empty()
+    }
+
+    /// A server that sends its spans there, as JSON.
     fn server(&self) -> Server {
-        Server::administered(json!({}), json!({"otlp_endpoint": format!("http://{}", self.address)}))
+        self.server_in(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")])
+    }
+
+    fn server_in(&self, environment: &[(&str, &str)]) -> Server {
+        let mut variables = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", self.address).into())];
+        variables.extend(environment.iter().map(|(name, value)| (*name, value.into())));
+        Server::in_environment(&variables)
     }
 }
 
@@ -82,7 +116,7 @@ fn attribute<'v>(span: &'v Value, key: &str) -> &'v Value {
 
 #[tokio::test]
 async fn call_of_a_worker_is_a_span_whose_context_is_passed_on() {
-    let collector = Collector::start();
+    let mut collector = Collector::start();
     let server = collector.server();
     let (worker, caller) = (Worker::open(&server).await, Worker::open(&server).await);
     let mut calls = worker.serve("f", |data| match data.as_bool() {
@@ -116,7 +150,7 @@ async fn call_of_a_worker_is_a_span_whose_context_is_passed_on() {
     drop((worker, caller));
     server.terminate();
     assert_eq!(collector.next().await["traceId"], TRACE);
-    assert!(collector.spans.lock().unwrap().is_empty());
+    assert!(collector.is_empty());
 }
 
 #[tokio::test]
@@ -125,13 +159,11 @@ async fn commit_is_a_span_of_the_call_that_it_was_made_for() {
         // Redis commits.
         return;
     }
-    let collector = Collector::start();
+    let mut collector = Collector::start();
     let server = collector.server();
     let caller = Worker::open(&server).await;
-    let mut set = key("s", "g", "i");
-    set["data"] = json!(1);
-    caller.reply(&json!({"function_id": "stream::set", "data": set})).await;
-    caller.reply(&json!({"function_id": "stream::set", "data": set, "traceparent": traceparent("01")})).await;
+    caller.reply(&set(None)).await;
+    caller.reply(&set(Some(traceparent("01")))).await;
     let span = collector.next().await;
     assert_eq!(
         (&span["traceId"], &span["parentSpanId"], &span["name"], &span["kind"]),
@@ -139,7 +171,30 @@ async fn commit_is_a_span_of_the_call_that_it_was_made_for() {
     );
     assert_eq!(attribute(&span, "weir.batch_len")["intValue"], "1");
     assert!(attribute(&span, "weir.fsync_seconds")["doubleValue"].as_f64().unwrap() > 0.0);
-    assert!(collector.spans.lock().unwrap().is_empty());
+    assert!(collector.is_empty());
+}
+
+#[tokio::test]
+async fn variables_of_opentelemetry_say_how_spans_are_sent() {
+    if on_redis() {
+        // Redis commits.
+        return;
+    }
+    let collector = Collector::start();
+    let server = collector.server_in(&[
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic%20c2VjcmV0"),
+        ("OTEL_SERVICE_NAME", "streams of ours"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=somewhere"),
+    ]);
+    let caller = Worker::open(&server).await;
+    caller.reply(&set(Some(traceparent("01")))).await;
+    let request = collector.request().await;
+    assert!(request.head.contains("content-type: application/x-protobuf\r\n"), "{}", request.head);
+    assert!(request.head.contains("authorization: basic c2vjcmv0\r\n"), "{}", request.head);
+    let trace: Vec<u8> = (0..TRACE.len()).step_by(2).map(|at| u8::from_str_radix(&TRACE[at..at + 2], 16).unwrap()).collect();
+    for part in [&trace[..], b"streams of ours", b"somewhere", b"service.version"] {
+        assert!(request.body.windows(part.len()).any(|window| window == part), "{part:?}");
+    }
 }
 
 #[tokio::test]
@@ -147,14 +202,29 @@ async fn collector_that_is_not_there_costs_a_line_of_the_log() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::administered(json!({}), json!({"otlp_endpoint": format!("http://{gone}/")}));
     let caller = Worker::open(&server).await;
-    let mut set = key("s", "g", "i");
-    set["data"] = json!(1);
-    let call = json!({"function_id": "stream::set", "data": set, "traceparent": traceparent("01")});
+    let call = set(Some(traceparent("01")));
     caller.reply(&call).await;
     if !on_redis() {
         server.logged("a collector does not take spans").await;
     }
     caller.reply(&call).await;
-    let log = Server::try_administered(json!({}), json!({"otlp_endpoint": "https://collector"})).err().expect("it has started");
-    assert!(log.contains("otlp_endpoint") && log.contains("TLS"), "{log}");
+}
+
+#[tokio::test]
+async fn wrong_endpoint_ends_the_start_if_it_was_configured_and_is_logged_if_it_was_a_variable() {
+    let log = Server::try_administered(json!({}), json!({"otlp_endpoint": "https://me:secret@collector"})).err().expect("it has started");
+    assert!(log.contains("otlp_endpoint") && log.contains("OTEL_EXPORTER_OTLP_HEADERS") && !log.contains("secret"), "{log}");
+    let server = Server::in_environment(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318".into())]);
+    server.logged("no spans are exported").await;
+}
+
+/// A call that sets an item.
+fn set(traceparent: Option<String>) -> Value {
+    let mut data = key("s", "g", "i");
+    data["data"] = json!(1);
+    let mut call = json!({"function_id": "stream::set", "data": data});
+    if let Some(traceparent) = traceparent {
+        call["traceparent"] = json!(traceparent);
+    }
+    call
 }

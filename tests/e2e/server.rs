@@ -97,6 +97,11 @@ impl Server {
         Self::launch(stream, json!({}), &Place { admin, ..Place::default() })
     }
 
+    /// A server with the default configuration, in this environment.
+    pub(crate) fn in_environment(environment: &[(&str, OsString)]) -> Self {
+        Self::must(Self::launch(json!({}), json!({}), &Place { environment, ..Place::default() }))
+    }
+
     /// A server whose log looks so.
     pub(crate) fn in_format(format: &str) -> Self {
         Self::must(Self::launch(json!({}), json!({}), &Place { format, ..Place::default() }))

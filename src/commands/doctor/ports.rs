@@ -1,33 +1,25 @@
-//! The two ports: free, or a Weir answers there.
+//! The ports: free, or a Weir answers there; and the collector of spans.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use serde::Deserialize;
 use socket2::{Domain, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Check;
-use crate::client::{Address, ClientError, Worker, dial};
+use crate::client::http::{self, Health};
+use crate::client::{Address, ClientError, Worker};
 use crate::config::Config;
 use crate::json::visible;
+use crate::otlp::{Endpoint, Source};
 
 const WORKERS: &str = "worker port";
 const STREAMS: &str = "stream port";
+const ADMIN: &str = "admin port";
 /// How long a server may take to say whether it is ready.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// An answer to a health check is shorter.
-const ANSWER_BYTES: u64 = 64 << 10;
-
-/// What a health check answers.
-#[derive(Deserialize)]
-struct Ready {
-    ready: bool,
-    reasons: Vec<String>,
-}
-
 pub(super) async fn check(config: &Config) -> Vec<Check> {
     let workers = match free(WORKERS, &config.worker.host, config.worker.port) {
         Ok(check) => check,
@@ -35,9 +27,16 @@ pub(super) async fn check(config: &Config) -> Vec<Check> {
     };
     let streams = match free(STREAMS, &config.stream.host, config.stream.port) {
         Ok(check) => check,
-        Err(at) => streams(at, Address::of_streams(None, None, config)).await,
+        Err(at) => health(STREAMS, at, Address::of_streams(None, None, config)).await,
     };
-    vec![workers, streams]
+    if !config.admin.enabled {
+        return vec![workers, streams];
+    }
+    let admin = match free(ADMIN, &config.admin.host, config.admin.port) {
+        Ok(check) => check,
+        Err(at) => health(ADMIN, at, Address::of_admin(None, None, config)).await,
+    };
+    vec![workers, streams, admin]
 }
 
 /// What a port that nobody has comes to.
@@ -91,28 +90,41 @@ async fn workers(at: SocketAddr, address: Result<Address, ClientError>) -> Check
     }
 }
 
-async fn streams(at: SocketAddr, address: Result<Address, ClientError>) -> Check {
-    let asked = async {
-        let address = address.map_err(|error| error.to_string())?;
-        let mut stream = dial(&address).await.map_err(|error| error.to_string())?;
-        let request = format!("GET /health/ready HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", address.authority());
-        stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-        let mut answer = Vec::new();
-        // Who closes TLS without a word has answered all the same.
-        let _ = stream.take(ANSWER_BYTES).read_to_end(&mut answer).await;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        let (_, body) = answer.split_once("\r\n\r\n").ok_or("no HTTP came back")?;
-        serde_json::from_str::<Ready>(body).map_err(|_malformed| "what came back is not /health/ready of a Weir".to_owned())
+/// A port that answers health checks.
+async fn health(what: &'static str, at: SocketAddr, address: Result<Address, ClientError>) -> Check {
+    let asked = match address {
+        Ok(address) => http::health(&address, "/health/ready", PATIENCE).await,
+        Err(error) => Err(error),
     };
-    match timeout(PATIENCE, asked).await {
-        Ok(Ok(Ready { ready: true, .. })) => Check::ok(STREAMS, format!("a Weir on {at} is ready")),
-        Ok(Ok(Ready { reasons, .. })) => {
+    match asked {
+        Ok(Health { ready: true, .. }) => Check::ok(what, format!("a Weir on {at} is ready")),
+        Ok(Health { reasons, .. }) => {
             let reasons = reasons.join("; ");
-            Check::warn(STREAMS, format!("a Weir on {at} is not ready: {}", visible(&reasons)), "its log may say more")
+            Check::warn(what, format!("a Weir on {at} is not ready: {}", visible(&reasons)), "its log may say more")
         }
-        Ok(Err(reason)) => taken(STREAMS, at, &reason),
-        Err(_) => taken(STREAMS, at, "nothing came back"),
+        Err(ClientError::Unreachable { reason, .. } | ClientError::Protocol { reason, .. }) => taken(what, at, &reason),
+        Err(ClientError::Answered { .. }) => taken(what, at, "what came back is not /health/ready of a Weir"),
+        Err(error) => taken(what, at, &error.message()),
     }
+}
+
+/// Whether anybody is where spans are to be sent.
+pub(super) async fn collector(config: &Config) -> Option<Check> {
+    const WHAT: &str = "collector";
+    const ADVICE: &str = "without it spans are dropped and nothing else changes; correct the address, or start the collector";
+    let (source, endpoint) = Endpoint::of(&config.admin)?;
+    let endpoint = match (endpoint, source) {
+        (Ok(endpoint), _) => endpoint,
+        (Err(error), Source::Configuration) => {
+            return Some(Check::fail(WHAT, format!("{source}: {error}"), "correct it, or set it to null"));
+        }
+        (Err(error), Source::Variable(_)) => return Some(Check::warn(WHAT, format!("{source}: {error}"), "no spans are exported")),
+    };
+    Some(match timeout(PATIENCE, TcpStream::connect(endpoint.address())).await {
+        Ok(Ok(_)) => Check::ok(WHAT, format!("somebody listens at {endpoint}")),
+        Ok(Err(error)) => Check::warn(WHAT, format!("{endpoint}: {error}"), ADVICE),
+        Err(_) => Check::warn(WHAT, format!("{endpoint}: no answer within {} s", PATIENCE.as_secs()), ADVICE),
+    })
 }
 
 fn taken(what: &'static str, at: SocketAddr, reason: &str) -> Check {

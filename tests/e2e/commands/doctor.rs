@@ -23,10 +23,23 @@ impl Place {
             "host": worker_host, "port": worker_port,
             "modules": [{"class": "modules::stream::StreamModule",
                          "config": {"host": stream_host, "port": stream_port, "adapter": adapter, "max_connections": 10}},
-                        {"class": "modules::worker::WorkerModule", "config": {"max_connections": 10}}],
+                        {"class": "modules::worker::WorkerModule", "config": {"max_connections": 10}},
+                        {"class": "modules::admin::AdminModule", "config": {"port": 0}}],
         });
-        std::fs::write(place.config(), config.to_string()).unwrap();
+        place.write(&config);
         place
+    }
+
+    /// With these keys of the admin module.
+    fn administered(self, admin: &Value) -> Self {
+        let mut config: Value = serde_json::from_slice(&std::fs::read(self.config()).unwrap()).unwrap();
+        config["modules"][2]["config"] = admin.clone();
+        self.write(&config);
+        self
+    }
+
+    fn write(&self, config: &Value) {
+        std::fs::write(self.config(), config.to_string()).unwrap();
     }
 
     fn config(&self) -> PathBuf {
@@ -87,8 +100,11 @@ async fn doctor_of_a_server_that_could_start_is_content() {
 async fn doctor_meets_the_server_that_runs() {
     let store = TempDir::new().unwrap();
     let server = Server::on(store.path(), &json!({}), &[]).unwrap();
-    let (checks, code) = Place::new(server.workers(), server.streams(), &files(store.path())).checks().await;
+    let (_, admin) = parts(server.admin());
+    let place = Place::new(server.workers(), server.streams(), &files(store.path())).administered(&json!({"port": admin}));
+    let (checks, code) = place.checks().await;
     assert_eq!(code, 0, "{checks}");
+    assert_is(&checks, "admin port", "ok", &["a Weir on", server.admin(), "is ready"]);
     assert_is(&checks, "worker port", "ok", &[server.workers(), "takes workers"]);
     assert_is(&checks, "stream port", "ok", &["a Weir on", server.streams(), "is ready"]);
     assert_is(&checks, "store", "ok", &["in use by process", "takes commands"]);
@@ -104,14 +120,32 @@ async fn port_that_something_else_has_is_a_failure_that_says_how_to_find_it() {
     // It ends with the process.
     thread::spawn(move || while stranger.accept().is_ok() {});
     let store = TempDir::new().unwrap();
-    let place = Place::new(&address, &address, &files(store.path()));
+    let admin = json!({"port": parts(&address).1});
+    let place = Place::new(&address, &address, &files(store.path())).administered(&admin);
     let (checks, code) = place.checks().await;
     assert_eq!(code, 1);
-    for what in ["worker port", "stream port"] {
+    for what in ["worker port", "stream port", "admin port"] {
         assert_is(&checks, what, "fail", &[&address, "taken by something else", "ss -ltnp", "another `port`"]);
     }
     let said = place.doctor(&[]).await;
     assert!(said.code == 1 && said.stdout.contains("fail  stream port    "), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn collector_that_nobody_is_at_is_a_warning_and_one_that_cannot_be_a_failure() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (there, folder) = (listener.local_addr().unwrap(), TempDir::new().unwrap());
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (endpoint, verdict, code, said) in [
+        (format!("http://{there}"), "ok", 0, format!("http://{there}/v1/traces")),
+        (format!("http://{gone}"), "warn", 0, "refused".to_owned()),
+        ("collector".to_owned(), "fail", 1, "otlp_endpoint".to_owned()),
+    ] {
+        let place = Place::new("127.0.0.1:0", "127.0.0.1:0", &files(&folder.path().join("store")));
+        let (checks, ended) = place.administered(&json!({"port": 0, "otlp_endpoint": endpoint})).checks().await;
+        assert_is(&checks, "collector", verdict, &[&said]);
+        assert_eq!(ended, code, "{checks}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod check_config;
 mod doctor;
 mod failures;
+mod health;
 mod items;
 mod program;
 mod watch;

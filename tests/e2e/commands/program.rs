@@ -7,7 +7,7 @@ use tokio::process::Command;
 use super::{at, ended, program, weir};
 use crate::server::{Server, within};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "serve",
     "call",
     "get",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 20] = [
     "top",
     "check-config",
     "doctor",
+    "health",
     "export",
     "import",
     "backup",
