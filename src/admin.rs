@@ -3,10 +3,11 @@
 //! A thread of its own answers, from numbers that nobody waits for, so that whoever asks slowly or often holds up nobody else. It listens before
 //! the store is opened, which may take long, and says so.
 //!
-//! `gate` decides who may ask, `console` is the page and what it asks for, `table` has the metrics with what they mean, `text` writes them as Prometheus reads them.
+//! `gate` decides who may ask, `console` is the page and what it asks for, `table` has the metrics with what they mean, `process` those of every process, `text` writes them as Prometheus reads them.
 
 mod console;
 mod gate;
+mod process;
 mod table;
 mod text;
 
@@ -23,13 +24,14 @@ use actix_web::{App, HttpResponse, HttpServer};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use weir_actors::clock::{self, Millis};
+use weir_actors::metrics::snapshot::Snapshot;
 use weir_actors::streams::{Streams, WeakStreams};
 
 use crate::config::AdminConfig;
 pub(crate) use gate::Gate;
 
 /// Connections at a time; others wait.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 512;
 /// How long the head of a request may take.
 const REQUEST: Duration = Duration::from_secs(5);
 /// How long a connection may wait for its next request: longer than Prometheus does between two.
@@ -76,6 +78,7 @@ impl Admin {
         if !config.enabled {
             return Ok(None);
         }
+        process::started();
         let listener = bind(&config.host, config.port)?;
         let address = listener.local_addr()?;
         let gate = Arc::new(Gate::new(address.ip(), config)?);
@@ -115,8 +118,8 @@ async fn serve(listener: TcpListener, gate: Arc<Gate>, system: Data<System>) -> 
             .wrap(from_fn(move |request, next| gate::pass(gate.clone(), request, next)))
             .wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store")).add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .route("/metrics", web::get().to(metrics))
-            .route("/health/live", web::get().to(live))
-            .route("/health/ready", web::get().to(ready))
+            .service(web::resource("/health/live").route(web::get().to(live)).route(web::head().to(live)))
+            .service(web::resource("/health/ready").route(web::get().to(ready)).route(web::head().to(ready)))
             .configure(console::configure)
             .default_service(web::to(nothing))
     });
@@ -154,10 +157,10 @@ fn limit(connection: &dyn Any) {
 }
 
 async fn metrics(system: Data<System>) -> HttpResponse {
-    let Some(streams) = system.get().and_then(|shown| shown.streams.upgrade()) else {
-        return HttpResponse::ServiceUnavailable().body("the store is starting\n");
-    };
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, text::CONTENT_TYPE)).body(text::write(&streams.snapshot()))
+    // While the store starts there is nothing to count, and the server is there all the same, not ready.
+    let streams = system.get().and_then(|shown| shown.streams.upgrade());
+    let snapshot = streams.map_or_else(Snapshot::default, |streams| streams.snapshot());
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, text::CONTENT_TYPE)).body(text::write(&snapshot))
 }
 
 /// The answer to a health check.

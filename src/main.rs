@@ -24,6 +24,9 @@ use config::LogConfig;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What is logged where nobody says otherwise. actix-http has an ERROR, without an address, for each byte that is no HTTP, which anybody may send.
+const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     ColorChoice::from(arguments.color).write_global();
@@ -43,7 +46,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     let config = config::load(arguments.config.as_deref(), &|name| std::env::var(name).ok())?;
-    log::start(&config.log, "info,actix_server=warn")?;
+    log::start(&config.log, LOG_FILTER)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

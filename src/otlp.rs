@@ -71,11 +71,12 @@ impl Collector {
         Ok(Self { endpoint, exporter })
     }
 
-    /// Sends these spans; `complained` is when the log was last told that it takes none.
-    async fn send(&self, spans: Vec<Span>, complained: &mut Option<Instant>) {
+    /// Sends these spans of `all`; `complained` is when the log was last told that it takes none.
+    async fn send(&self, spans: Vec<Span>, all: &Spans, complained: &mut Option<Instant>) {
         let (count, scope) = (spans.len(), data::scope());
         let spans = spans.into_iter().map(|span| data::span(span, scope.clone())).collect();
         let Err(error) = self.exporter.export(spans).await else { return };
+        all.lost(count as u64);
         if complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
             let endpoint = &self.endpoint;
             tracing::warn!(%endpoint, %error, spans = count, "a collector does not take spans; they are dropped");
@@ -95,13 +96,13 @@ impl Exporter {
     ///
     /// # Errors
     /// Where there can be no thread for it.
-    pub(crate) fn start(collector: Collector, spans: &Spans) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn start(collector: Collector, spans: &Arc<Spans>) -> anyhow::Result<Option<Self>> {
         let Some(receiver) = spans.take(WAITING) else { return Ok(None) };
         tracing::info!(endpoint = %collector.endpoint, "spans are exported");
         let ends = Arc::<AtomicBool>::default();
-        let told = ends.clone();
+        let (all, told) = (spans.clone(), ends.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let export = move || export(&runtime, &collector, &receiver, &told);
+        let export = move || export(&runtime, &collector, (&receiver, &all), &told);
         let thread = std::thread::Builder::new().name("otlp".to_owned()).spawn(export)?;
         Ok(Some(Self { ends, thread: Some(thread) }))
     }
@@ -117,7 +118,7 @@ impl Drop for Exporter {
     }
 }
 
-fn export(runtime: &tokio::runtime::Runtime, collector: &Collector, spans: &Receiver<Span>, ends: &AtomicBool) {
+fn export(runtime: &tokio::runtime::Runtime, collector: &Collector, (spans, all): (&Receiver<Span>, &Spans), ends: &AtomicBool) {
     let (mut batch, mut due) = (Vec::new(), Instant::now());
     let mut complained = None;
     let ending = async || {
@@ -137,7 +138,7 @@ fn export(runtime: &tokio::runtime::Runtime, collector: &Collector, spans: &Rece
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if batch.len() >= BATCH || (!batch.is_empty() && Instant::now() >= due) {
-            let sent = collector.send(std::mem::take(&mut batch), &mut complained);
+            let sent = collector.send(std::mem::take(&mut batch), all, &mut complained);
             // What it has not taken when the server ends has its last time then.
             runtime.block_on(async {
                 let last = async {
@@ -151,6 +152,6 @@ fn export(runtime: &tokio::runtime::Runtime, collector: &Collector, spans: &Rece
     batch.extend(spans.try_iter().take(WAITING));
     if !batch.is_empty() {
         // The log has been told of a collector that takes nothing.
-        drop(runtime.block_on(tokio::time::timeout(LAST, collector.send(batch, &mut complained))));
+        drop(runtime.block_on(tokio::time::timeout(LAST, collector.send(batch, all, &mut complained))));
     }
 }

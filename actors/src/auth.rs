@@ -52,8 +52,19 @@ pub struct Grant {
 pub async fn authorize(registry: &Registry, input: &AuthInput) -> Result<Grant, CloseCode> {
     let settings = &registry.settings.stream;
     let Some(function) = &settings.auth_function else { return Ok(Grant::default()) };
+    let granted = ask(registry, function, input).await;
+    let counts = &registry.metrics.authorized;
+    match &granted {
+        Ok(_) => counts.granted.add(1),
+        Err(CloseCode::Unauthorized) => counts.refused.add(1),
+        Err(_) => counts.unavailable.add(1),
+    }
+    granted
+}
+
+async fn ask(registry: &Registry, function: &str, input: &AuthInput) -> Result<Grant, CloseCode> {
     let told = Json::of(input).unwrap_or(Json::NULL);
-    match registry.call(function, told, settings.auth_timeout).await {
+    match registry.call(function, told, registry.settings.stream.auth_timeout).await {
         Ok(output) => read(&output.into_json(), clock::wall())
             .inspect_err(|code| tracing::info!(function, address = input.addr, code = code.code(), "client refused")),
         Err(error) => {

@@ -98,6 +98,15 @@ pub(crate) struct Joins {
     pub(crate) left: [Counter; Reason::ALL.len()],
 }
 
+/// What the auth function has said.
+#[derive(Debug, Default)]
+pub(crate) struct Authorized {
+    pub(crate) granted: Counter,
+    pub(crate) refused: Counter,
+    /// Nobody answered, or not in a way that is understood.
+    pub(crate) unavailable: Counter,
+}
+
 /// What the store has done.
 #[derive(Debug)]
 pub(crate) struct Committed {
@@ -144,6 +153,7 @@ pub struct Metrics {
     peers: [Apart<PeerMetrics>; Peer::ALL.len()],
     pub(crate) fanout: Apart<Fanout>,
     pub(crate) joins: Apart<Joins>,
+    pub(crate) authorized: Apart<Authorized>,
     /// Calls on their way to the store, counted by those who send them.
     pub(crate) submitted: Apart<Counter>,
     pub(crate) committed: Apart<Committed>,

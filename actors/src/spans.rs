@@ -123,7 +123,12 @@ impl Spans {
         self.taker.set(sender).ok().map(|()| receiver)
     }
 
-    /// Spans that were dropped because too many waited.
+    /// So many that were received are lost: where they were to go, they were not taken.
+    pub fn lost(&self, spans: u64) {
+        self.dropped.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// Spans that were dropped because too many waited, and those that are [`lost`](Self::lost).
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)

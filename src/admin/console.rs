@@ -6,6 +6,7 @@
 mod live;
 mod overview;
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
@@ -63,6 +64,8 @@ enum Trouble {
     Starting,
     #[error("{0}")]
     Request(String),
+    #[error("{0} groups are watched live already; close one of those pages")]
+    Views(usize),
     #[error("{0}")]
     Streams(#[from] Error),
 }
@@ -71,7 +74,7 @@ impl ResponseError for Trouble {
     fn status_code(&self) -> actix_web::http::StatusCode {
         match self {
             Self::Request(_) => actix_web::http::StatusCode::BAD_REQUEST,
-            Self::Starting | Self::Streams(_) => actix_web::http::StatusCode::SERVICE_UNAVAILABLE,
+            Self::Starting | Self::Views(_) | Self::Streams(_) => actix_web::http::StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -96,17 +99,39 @@ fn file(name: &str) -> HttpResponse {
         .body(*text)
 }
 
-async fn streams(system: Data<System>) -> Result<HttpResponse, Trouble> {
-    let mut all = shown(&system)?.list_all().await?;
-    let mut room = NAMES;
-    for (_, groups) in &mut all {
-        groups.truncate(room);
-        room -= groups.len();
+/// Streams and groups whose names have `q` in them, in whatever case; a stream that has it, with all of its groups.
+async fn streams(system: Data<System>, Query(Looked { q }): Query<Looked>) -> Result<HttpResponse, Trouble> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        id: &'a str,
+        /// How many groups it has.
+        total: usize,
+        /// How many of them match.
+        found: usize,
+        /// The first of these, as many as there is room for.
+        groups: Vec<&'a str>,
     }
-    let whole = all.len();
-    all.truncate(NAMES);
-    let rows: Vec<_> = all.iter().map(|(id, groups)| json!({"id": id, "groups": groups})).collect();
-    Ok(HttpResponse::Ok().json(json!({"streams": rows, "truncated": room == 0 || rows.len() < whole})))
+    let (all, q) = (shown(&system)?.list_all().await?, q.trim().to_lowercase());
+    let matches = |name: &str| q.is_empty() || name.to_lowercase().contains(&q);
+    let (mut rows, mut room) = (Vec::new(), NAMES);
+    let (mut streams, mut groups_found) = (0_usize, 0_usize);
+    for (id, groups) in &all {
+        let found: Vec<&str> = groups.iter().map(String::as_str).filter(|group| matches(id) || matches(group)).collect();
+        if found.is_empty() {
+            continue;
+        }
+        streams += 1;
+        groups_found += found.len();
+        if rows.len() < NAMES {
+            let shown = found.len().min(room);
+            room -= shown;
+            rows.push(Row { id, total: groups.len(), found: found.len(), groups: found[..shown].to_vec() });
+        }
+    }
+    let groups = all.iter().map(|(_, groups)| groups.len()).sum::<usize>();
+    let whole = json!({"streams": all.len(), "groups": groups});
+    let truncated = rows.len() < streams || room == 0;
+    Ok(HttpResponse::Ok().json(json!({"streams": rows, "whole": whole, "found": groups_found, "truncated": truncated})))
 }
 
 /// Workers with the triggers that call a function of theirs, and triggers whose function nobody serves.
@@ -119,11 +144,17 @@ async fn workers(system: Data<System>) -> Result<HttpResponse, Trouble> {
     for worker in &mut workers {
         worker["triggers"] = json!([]);
     }
+    let mut served_by: HashMap<String, usize> = HashMap::new();
+    for (place, worker) in workers.iter().enumerate() {
+        for function in worker["functions"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            served_by.entry(function.to_owned()).or_insert(place);
+        }
+    }
     let mut orphans = Vec::new();
     for trigger in rows(&mut triggers["registered_triggers"]) {
-        let serves = |worker: &Value| worker["functions"].as_array().is_some_and(|functions| functions.contains(&trigger["function_id"]));
-        match workers.iter_mut().find(|worker| serves(worker)) {
-            Some(worker) => worker["triggers"].as_array_mut().into_iter().for_each(|own| own.push(trigger.clone())),
+        let server = trigger["function_id"].as_str().and_then(|function| served_by.get(function));
+        match server.and_then(|place| workers[*place]["triggers"].as_array_mut()) {
+            Some(own) => own.push(trigger),
             None => orphans.push(trigger),
         }
     }

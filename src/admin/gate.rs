@@ -69,6 +69,12 @@ impl Gate {
         if self.is_loopback && host.is_some_and(|host| !self.is_here(host)) {
             return Some(HttpResponse::MisdirectedRequest().body("ask for localhost, or 127.0.0.1\n"));
         }
+        // A browser says whose page asks. Another's could keep all connections, unseen; following a link to the page is as good as typing its address.
+        let says = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let is_link = request.path() == "/" && says("sec-fetch-mode") == Some("navigate");
+        if !is_link && !OPEN.contains(&request.path()) && matches!(says("sec-fetch-site"), Some("cross-site" | "same-site")) {
+            return Some(HttpResponse::Forbidden().body("pages of other servers get nothing here\n"));
+        }
         // The page itself says nothing; it asks for the token.
         let is_open = OPEN.contains(&request.path()) || request.path() == "/" || request.path().starts_with("/console/");
         let token = self.token.read();

@@ -3,6 +3,7 @@
 use weir_actors::metrics::calls::Ending;
 use weir_actors::metrics::snapshot::{Connections, Snapshot};
 
+use super::process;
 use super::text::Samples;
 
 /// A metric.
@@ -52,7 +53,16 @@ const STREAM: &str = "`stream`: the first 1,000 that had any, others as \"\"";
 
 /// All of them, in the order in which they are shown.
 pub(super) const METRICS: &[Metric] = &[
-    gauge("weir_build_info", "`version`", "1.", |_, out| out.with(&[("version", env!("CARGO_PKG_VERSION"))], 1)),
+    gauge("weir_build_info", "`version`", "1.", |_, out| out.with(&[("version", env!("WEIR_VERSION"))], 1)),
+    gauge("process_start_time_seconds", "", "When the process was started, in seconds since 1970.", |_, out| {
+        process::start_seconds(out);
+    }),
+    counter("process_cpu_seconds_total", "", "Time that the process has spent on processors.", |_, out| process::cpu_seconds(out)),
+    gauge("process_resident_memory_bytes", "", "Memory of the process, by the operating system's account.", |_, out| {
+        process::resident_bytes(out);
+    }),
+    gauge("process_open_fds", "", "Files and sockets that the process has open.", |_, out| process::open_files(out)),
+    gauge("process_max_fds", "", "How many it may have open.", |_, out| process::most_files(out)),
     gauge("weir_ready", "", "Whether the server can do its work, as /health/ready has it.", |now, out| out.one(u8::from(now.ready))),
     gauge("weir_connections", PEER, "Connections that there are.", |now, out| peers(now, out, |peer| peer.open)),
     counter("weir_connections_opened_total", PEER, "Connections that there were.", |now, out| peers(now, out, |peer| peer.opened)),
@@ -74,6 +84,16 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     gauge("weir_outbox_bytes", PEER, "Bytes that wait to be sent.", |now, out| peers(now, out, |peer| peer.waiting_bytes)),
     gauge("weir_subscriptions", "", "Subscriptions that there are.", |now, out| out.one(now.subscriptions)),
+    counter(
+        "weir_authorizations_total",
+        "`outcome`: `granted`, `refused`, `unavailable`",
+        "What the auth function has said of clients that connect or renew what they were granted; `unavailable` where it said nothing.",
+        |now, out| {
+            out.with(&[("outcome", "granted")], now.granted);
+            out.with(&[("outcome", "refused")], now.unauthorized);
+            out.with(&[("outcome", "unavailable")], now.auth_unavailable);
+        },
+    ),
     counter(
         "weir_joins_total",
         "`outcome`: `admitted`, `refused`",
@@ -142,6 +162,8 @@ pub(super) const METRICS: &[Metric] = &[
             }
         },
     ),
+    gauge("weir_functions", "", "Functions that workers and the host program serve.", |now, out| out.one(now.functions)),
+    gauge("weir_triggers", "", "Triggers that are registered.", |now, out| out.one(now.triggers)),
     gauge("weir_invocations_in_flight", "", "Calls under way at workers.", |now, out| out.one(now.in_flight)),
     histogram("weir_invocation_seconds", "How long workers took to answer calls.", |now, out| out.seconds(&now.invocation_time)),
     gauge("weir_store_calls_waiting", "", "Calls that wait for the store.", |now, out| out.one(now.store_waiting)),
@@ -174,7 +196,7 @@ pub(super) const METRICS: &[Metric] = &[
     histogram("weir_trigger_lag_seconds", "From a commit, or a join or leave, until a trigger's handler is called.", |now, out| {
         out.seconds(&now.trigger_lag);
     }),
-    counter("weir_spans_dropped_total", "", "Spans that were dropped because the collector took none in time.", |now, out| {
+    counter("weir_spans_dropped_total", "", "Spans that were dropped because the collector took none, or not in time.", |now, out| {
         out.one(now.spans_dropped);
     }),
     counter("weir_limits_reached_total", "`limit`: `stream.` or `worker.` and its key", "How often a limit was reached.", |now, out| {
@@ -203,7 +225,11 @@ mod tests {
         let mut seen = HashSet::new();
         for Metric { name, kind, .. } in METRICS {
             assert!(seen.insert(name), "{name} is there twice");
-            assert!(name.starts_with("weir_") && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert!(
+                (name.starts_with("weir_") || name.starts_with("process_"))
+                    && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{name}"
+            );
             assert_eq!(name.ends_with("_total"), matches!(kind, Kind::Counter), "{name}");
             assert!(!["_ms", "_us", "_millis", "_kib", "_count", "_sum", "_bucket"].iter().any(|unit| name.ends_with(unit)), "{name}");
         }

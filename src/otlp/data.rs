@@ -18,7 +18,7 @@ pub(super) fn span(span: Span, scope: InstrumentationScope) -> SpanData {
     links.links = span.links.into_iter().map(|context| Link::with_context(named(context))).collect();
     SpanData {
         span_context: named(span.context),
-        parent_span_id: span.parent.map_or(SpanId::INVALID, |parent| parent.to_be_bytes().into()),
+        parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from),
         // A call is made by a worker, a commit for one.
         parent_span_is_remote: span.parent.is_some(),
         span_kind,
@@ -55,6 +55,6 @@ fn work(work: Work) -> (String, SpanKind, Vec<KeyValue>, Status) {
 }
 
 fn named(context: Context) -> SpanContext {
-    let (trace, span) = (TraceId::from(context.trace.to_be_bytes()), SpanId::from(context.span.to_be_bytes()));
+    let (trace, span) = (TraceId::from(context.trace), SpanId::from(context.span));
     SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::default())
 }

@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::admin::scrape::shows;
 use crate::server::{Server, on_redis, until};
 use crate::worker::{Worker, key};
 
@@ -206,6 +207,7 @@ async fn collector_that_is_not_there_costs_a_line_of_the_log() {
     caller.reply(&call).await;
     if !on_redis() {
         server.logged("a collector does not take spans").await;
+        shows(&server, &[("weir_spans_dropped_total", 1.0)]).await;
     }
     caller.reply(&call).await;
 }

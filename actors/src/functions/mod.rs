@@ -211,6 +211,8 @@ impl Registry {
         Snapshot {
             ready: self.not_ready().is_empty(),
             dropped: self.counts.dropped(),
+            functions: self.functions.read().len() as u64,
+            triggers: self.triggers.read().iter().len() as u64,
             in_flight: self.workers.read().values().map(|worker| worker.in_flight.load(Ordering::Relaxed) as u64).sum(),
             redis_connected: self.health.link(),
             spans_dropped: self.spans.dropped(),

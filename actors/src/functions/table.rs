@@ -158,6 +158,18 @@ impl<H> Default for FunctionTable<H> {
 }
 
 impl<H> FunctionTable<H> {
+    /// How many functions are served.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.owners.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+
     /// Makes `entry` the newest owner of `id`; an earlier registration of the same worker is replaced. True where the function is new.
     pub fn register(&mut self, id: &str, entry: Entry<H>) -> bool {
         if let Some((op, stream)) = Override::parse(id) {

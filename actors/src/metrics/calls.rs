@@ -158,8 +158,9 @@ impl Metrics {
 
     /// A worker serves a function from now on.
     pub(crate) fn know(&self, function: &str) {
+        // One that has the name of the others is one of them.
         let mut workers = self.calls.workers.write();
-        if workers.len() < APART && !workers.contains_key(function) {
+        if function != OTHERS && workers.len() < APART && !workers.contains_key(function) {
             workers.insert(function.into(), Arc::default());
         }
     }
@@ -200,6 +201,9 @@ mod tests {
             metrics.invoked(&format!("f{n}"), Ending::Ok, Some(Duration::from_millis(1)));
         }
         metrics.invoked("made up", Ending::NotFound, None);
+        let other = Metrics::default();
+        other.know(OTHERS);
+        assert_eq!(other.endings().iter().filter(|(function, _)| **function == *OTHERS).count(), 1);
         let endings = metrics.endings();
         assert_eq!(endings.len(), FUNCTIONS.len() + 3 + APART);
         let of = |name: &str| endings.iter().find(|(function, _)| **function == *name).map(|(_, endings)| *endings);

@@ -19,6 +19,12 @@ pub struct Snapshot {
     pub peers: Vec<(Peer, Connections)>,
     /// Subscriptions that there are.
     pub subscriptions: u64,
+    /// Clients, and renewals of what they were granted, to which the auth function said yes.
+    pub granted: u64,
+    /// Those to which it said no.
+    pub unauthorized: u64,
+    /// Those of which it said nothing that is understood.
+    pub auth_unavailable: u64,
     /// Joins that were let in, since the start.
     pub joined: u64,
     /// Joins that a handler refused.
@@ -41,6 +47,10 @@ pub struct Snapshot {
     pub dropped: Vec<(Box<str>, Dropped)>,
     /// Calls by function and by how they ended.
     pub calls: Vec<(Box<str>, Endings)>,
+    /// Functions that workers and the host program serve.
+    pub functions: u64,
+    /// Triggers that are registered.
+    pub triggers: u64,
     /// Calls under way at workers.
     pub in_flight: u64,
     /// How long workers took to answer, in nanoseconds.
@@ -98,6 +108,9 @@ impl Metrics {
         Snapshot {
             peers,
             subscriptions: self.joins.subscriptions.get(),
+            granted: self.authorized.granted.get(),
+            unauthorized: self.authorized.refused.get(),
+            auth_unavailable: self.authorized.unavailable.get(),
             joined: self.joins.admitted.get(),
             refused: self.joins.refused.get(),
             left,

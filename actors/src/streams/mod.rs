@@ -122,7 +122,7 @@ impl Streams {
 
     /// Spans of calls and commits, for whoever takes them.
     #[must_use]
-    pub fn spans(&self) -> &Spans {
+    pub fn spans(&self) -> &Arc<Spans> {
         &self.shared.registry.spans
     }
 

@@ -157,7 +157,7 @@ impl<H: Clone> TriggerTable<H> {
     }
 
     /// All triggers, in the order in which they were registered.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Binding>> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Binding>> {
         self.slots.values().map(|slot| &slot.binding)
     }
 

@@ -40,9 +40,12 @@ impl StreamPort {
 impl Port for StreamPort {
     /// Serves health checks, and WebSockets on every other path.
     fn configure(&self, config: &mut web::ServiceConfig) {
+        let live = || future::ready(HttpResponse::Ok().json(Ready::of(Vec::new())));
         let registry = self.local.registry.clone();
-        config.route("/health/live", web::get().to(|| future::ready(HttpResponse::Ok().json(Ready::of(Vec::new())))));
-        config.route("/health/ready", web::get().to(move || future::ready(ready(&registry))));
+        let ready = move || future::ready(ready(&registry));
+        // Some who check ask for the head alone.
+        config.service(web::resource("/health/live").route(web::get().to(live)).route(web::head().to(live)));
+        config.service(web::resource("/health/ready").route(web::get().to(ready.clone())).route(web::head().to(ready)));
         config.default_service(super::route(self));
     }
 

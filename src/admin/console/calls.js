@@ -68,7 +68,7 @@ function openCall(root) {
   /** Says where the JSON is wrong, and returns that place. */
   function check() {
     const found = editor.value.trim() ? jsonFault(editor.value) : null
-    editor.toggleAttribute('aria-invalid', Boolean(found))
+    editor.setAttribute('aria-invalid', Boolean(found))
     fill(fault, found !== null && [found, editor.value.slice(0, found.at + 60)], ([{ at, wanted }]) => {
       const before = editor.value.slice(0, at).split('\n')
       const column = before.at(-1).length

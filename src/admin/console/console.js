@@ -28,21 +28,55 @@ async function ask(path, settings = {}) {
 const request = async (path, settings = { signal: AbortSignal.timeout(10_000) }) => parseJson(await (await ask(path, settings)).text())
 const pathOf = (path, query) => path + '?' + new URLSearchParams(query)
 
-/** Follows the events at `path` until the signal says no, and begins again, after growing pauses, when they end. */
+/** Follows the events at `path` until the signal says no, and begins again, after growing pauses, when they end, and at once when the page is looked at again. */
 async function follow(path, ended, onEvent, onStatus) {
   for (let attempt = 0; !ended.aborted; attempt++) {
+    await whenSeen()
     let reason = 'the server has ended it'
     onStatus(attempt ? 'lost' : 'connecting', 'connecting')
+    const away = whenAway()
     try {
-      await readEvents(path, ended, (name, data) => { attempt = 0; onStatus('live', 'live'); onEvent(name, data) })
+      await readEvents(path, AbortSignal.any([ended, away.signal]), (name, data) => { attempt = 0; onStatus('live', 'live'); onEvent(name, data) })
     } catch (error) {
       reason = error.status ? error.message : 'no answer'
+    } finally {
+      away.end()
     }
     if (ended.aborted) return
+    if (away.signal.aborted) {
+      attempt = -1
+      continue
+    }
     const pause = pauseOf(attempt)
     onStatus('lost', `${reason}; again in ${pause / 1000} s`)
     await new Promise((done) => setTimeout(done, pause))
   }
+}
+
+const AWAY_MS = 20_000 // how long a page keeps its live group that nobody sees: a browser has six connections for all of them
+
+/** Resolves when the page can be seen. */
+const whenSeen = () => new Promise((resolve) => {
+  const look = () => {
+    if (document.hidden) return
+    document.removeEventListener('visibilitychange', look)
+    resolve()
+  }
+  document.addEventListener('visibilitychange', look)
+  look()
+})
+
+/** A signal for when the page could not be seen for a while. */
+function whenAway() {
+  const away = new AbortController()
+  let timer = null
+  const look = () => {
+    clearTimeout(timer)
+    if (document.hidden) timer = setTimeout(() => away.abort(), AWAY_MS)
+  }
+  document.addEventListener('visibilitychange', look)
+  look()
+  return { signal: away.signal, end: () => { clearTimeout(timer); document.removeEventListener('visibilitychange', look) } }
 }
 
 async function readEvents(path, ended, onEvent) {
@@ -82,9 +116,10 @@ function askToken() {
 
 /** Takes a token out of the address, where it would be seen, copied and kept. */
 function takeToken() {
-  if (!location.hash.startsWith('#token=')) return
-  const token = decode(location.hash.slice(7))
-  history.replaceState(null, '', '#/overview')
+  const asked = new URLSearchParams(location.search).get('token')
+  if (!location.hash.startsWith('#token=') && asked === null) return
+  const token = asked ?? decode(location.hash.slice(7))
+  history.replaceState(null, '', location.pathname + (asked === null ? '#/overview' : location.hash))
   remember('token', /^[!-~]*$/.test(token) ? token : '') // no other characters get into a header
   if (page) location.reload()
 }

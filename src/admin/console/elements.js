@@ -94,8 +94,10 @@ const copyButton = (text) =>
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
 const codeOf = (character) => '\\u' + character.charCodeAt(0).toString(16).padStart(4, '0')
 const plain = (text) => String(text).replace(HIDDEN, codeOf)
+/** Spaces at the ends of a name, and one that is nothing else, can be seen too. */
+const edges = (text) => text.replace(/^\s+|\s+$/g, (spaces) => '␣'.repeat(spaces.length))
 /** A name from outside. It stands by itself, whichever way it is written, and an empty one can be seen. */
-const nameOf = (text) => (text === '' ? make('bdi.muted', {}, '(empty)') : make('bdi', { title: plain(text) }, plain(text)))
+const nameOf = (text) => (text === '' ? make('bdi.muted', {}, '(empty)') : make('bdi', { title: plain(text) }, edges(plain(text))))
 
 /** Parses JSON; numbers that a double cannot hold stay as they were written, where the browser can do that. */
 function parseJson(text) {

@@ -92,7 +92,21 @@ const pathOfNames = ({ stream, group, item }) => [nameOf(stream), ' › ', nameO
 
 function openSessions(root) {
   let groups = null // stream → groups that hold items, to find subscriptions that wait for nothing
-  request('streams').then((answer) => { if (!answer.truncated) groups = new Map(answer.streams.map(({ id, groups }) => [id, groups])) }, () => {})
+  let due = 0
+  const holds = ({ stream, group }) => !groups || Boolean(groups.get(stream)?.includes(group))
+
+  /** Looks again while a session is open, as seldom as a store of very many groups wants it. */
+  async function loadGroups() {
+    const began = performance.now()
+    if (route.query.id === undefined || began < due) return
+    due = Infinity
+    try {
+      const answer = await request('streams')
+      groups = answer.truncated ? null : new Map(answer.streams.map(({ id, groups }) => [id, groups]))
+    } catch { /* the next one may come */ }
+    due = performance.now() + Math.max(4000, 20 * (performance.now() - began))
+  }
+
   return openList(root, {
     name: 'sessions',
     searchLabel: 'Address, context, stream, group or subscription',
@@ -101,7 +115,7 @@ function openSessions(root) {
     title: ({ address }) => address,
     gone: 'It is not listed: it has closed, or it does not match the search. What is below was known of it before.',
     async load(q) {
-      const { sessions, total } = await request(pathOf('sessions', { q }))
+      const [{ sessions, total }] = await Promise.all([request(pathOf('sessions', { q })), loadGroups()])
       const rank = ({ lagging, queued_bytes }) => (lagging ? 100 : 0) + Math.floor(Math.log2(queued_bytes + 1))
       sessions.sort((one, other) => rank(other) - rank(one) || one.id - other.id)
       const lagging = sessions.filter((session) => session.lagging).length
@@ -127,7 +141,7 @@ function openSessions(root) {
         ['Resyncs', session.resyncs ? `${countText(session.resyncs)}: so often it fell behind, and got what it missed as one sync, not one by one` : '0'],
         ['Last heard', timeOf(now() - session.silent_ms)], ['Connected', timeOf(session.connected_at)], ['Session', String(session.id)]])],
       [session.context, (context) => [make('h3', {}, 'Context'), context === null ? make('p.muted', {}, 'None: there is no auth function, or it gave none.') : jsonBlock(context)]],
-      [[session.subscriptions, Boolean(groups)], ([subscriptions]) => [make('h3', {}, `Subscriptions (${countText(session.subscribed)})`), ...subscriptions.map(subscriptionCard)]],
+      [[session.subscriptions, session.subscriptions.map(holds)], ([subscriptions]) => [make('h3', {}, `Subscriptions (${countText(session.subscribed)})`), ...subscriptions.map(subscriptionCard)]],
     ],
     empty: (q) => make('div.empty', {}, make('b', {}, q ? 'No session matches.' : 'No client is connected.'), make('p', {}, q
       ? 'A client that is not here is not connected to this node: it was refused (auth function, allowed origins, a limit), it was closed, or it is at another node. Look for its address in the log.'
@@ -136,9 +150,8 @@ function openSessions(root) {
 
   function subscriptionCard(subscription) {
     const { id, stream, group, item } = subscription
-    const known = !groups || groups.get(stream)?.includes(group)
     return make('div.card', { 'data-subscription': id }, make('a', { href: addressOf('streams', [stream, group], { item }), title: 'Watch it live' }, pathOfNames(subscription)),
-      known ? null : make('p.warn', {}, 'This group holds no items. Are the names those that are written to?'),
+      holds(subscription) ? null : make('p.warn', {}, 'This group holds no items. Are the names those that are written to?'),
       make('div.bar', {}, make('code.muted', {}, plain(id)), button('disconnect', 'disconnect…', () => prepareCall('stream::disconnect', { subscription_id: id }), 'quiet')))
   }
 }

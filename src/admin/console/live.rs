@@ -8,14 +8,20 @@ use actix_web::web::{Bytes, Data, Query};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use weir_actors::json::{Json, on_one_line};
 use weir_actors::streams::{Change, Error, Event, State, Told};
 
 use super::{System, Trouble, shown};
+use crate::admin::CONNECTIONS;
 
-/// Items of a state that are shown.
+/// Views at a time: half of the listener's connections, so that a scraper and whoever looks for what is wrong still get in.
+static VIEWS: Semaphore = Semaphore::const_new(CONNECTIONS / 2);
+/// Items of a state that are shown, …
 const ITEMS: usize = 1_000;
+/// … as long as their values have no more bytes than a page shows at once; the first one is shown whatever it has.
+const ITEM_BYTES: usize = 4 << 20;
 /// How often a connection over which nothing happens is shown to be there.
 const ALIVE: Duration = Duration::from_secs(15);
 
@@ -26,8 +32,13 @@ pub(super) struct Group {
 }
 
 pub(super) async fn live(system: Data<System>, Query(Group { stream, group }): Query<Group>) -> Result<HttpResponse, Trouble> {
+    let permit = VIEWS.try_acquire().map_err(|_all_taken| Trouble::Views(CONNECTIONS / 2))?;
     let told = shown(&system)?.subscribe::<Json>(&stream, &group);
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/event-stream")).streaming(events(told).map(Ok::<_, actix_web::Error>)))
+    let events = events(told).map(move |event| {
+        let _held_until_it_ends = &permit;
+        Ok::<_, actix_web::Error>(event)
+    });
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/event-stream")).streaming(events))
 }
 
 fn events(told: impl Stream<Item = Result<Told<Json>, Error>> + 'static) -> impl Stream<Item = Bytes> {
@@ -64,7 +75,13 @@ fn of_state(state: State<Json>) -> impl Serialize {
         total: usize,
     }
     let total = state.items.len();
-    let items = state.items.into_iter().take(ITEMS).map(|(id, data)| Item { id, data }).collect();
+    let mut bytes = 0;
+    let mut fits = |data: &Json| {
+        let is_first = bytes == 0;
+        bytes += data.as_bytes().len();
+        is_first || bytes <= ITEM_BYTES
+    };
+    let items = state.items.into_iter().take(ITEMS).take_while(|(_, data)| fits(data)).map(|(id, data)| Item { id, data }).collect();
     Shown { timestamp: state.timestamp, items, total }
 }
 

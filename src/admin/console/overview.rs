@@ -8,9 +8,9 @@ use weir_actors::error::CloseCode;
 use weir_actors::metrics::calls::{ENGINE, Ending};
 use weir_actors::metrics::peer::Peer;
 use weir_actors::metrics::snapshot::{Connections, Snapshot};
-use weir_actors::streams::Streams;
 
 use super::{System, Trouble, shown};
+use crate::admin::process;
 
 /// Why clients are closed that would have stayed.
 const EVICTIONS: [CloseCode; 6] =
@@ -26,29 +26,19 @@ pub(super) async fn overview(system: Data<System>) -> Result<HttpResponse, Troub
     Ok(HttpResponse::Ok().json(json!({
         "version": env!("WEIR_VERSION"), "started_at": shown.started_at, "now": clock::wall(), "store": shown.store,
         "ready": reasons.is_empty(), "reasons": reasons, "workers_at": shown.workers_at, "streams_at": shown.streams_at,
-        "gauges": gauges(&streams, &now).await, "totals": totals(&now),
+        "gauges": gauges(&now), "totals": totals(&now),
     })))
 }
 
-async fn gauges(streams: &Streams, now: &Snapshot) -> Value {
-    let count = async |function: &str, key: &str| {
-        let listed = streams.invoke::<_, Value>(function, &json!({})).await.unwrap_or_default();
-        listed[key].as_array().map_or(0, Vec::len)
-    };
+fn gauges(now: &Snapshot) -> Value {
     json!({
         "connections": peer(now, Peer::Subscriber).map_or(0, |connections| connections.open),
         "subscriptions": now.subscriptions,
         "workers": peer(now, Peer::Worker).map_or(0, |connections| connections.open),
-        "functions": functions(streams).await,
-        "triggers": count("engine::registered-triggers::list", "registered_triggers").await,
-        "resident_bytes": resident_bytes(),
+        "functions": now.functions,
+        "triggers": now.triggers,
+        "resident_bytes": process::resident(),
     })
-}
-
-/// Those of workers and of the host program.
-async fn functions(streams: &Streams) -> usize {
-    let listed = streams.invoke::<_, Value>("engine::functions::list", &json!({})).await.unwrap_or_default();
-    listed["functions"].as_array().into_iter().flatten().filter(|function| function["worker_name"] != "weir").count()
 }
 
 fn peer(now: &Snapshot, wanted: Peer) -> Option<&Connections> {
@@ -75,11 +65,4 @@ fn totals(now: &Snapshot) -> Value {
         "joins": now.joined, "resyncs": now.resyncs_slow + now.resyncs_missed, "evictions": evicted,
         "limits_hit": now.limits.iter().map(|(_, count)| count).sum::<u64>(),
     })
-}
-
-/// The memory of this process, by the operating system's account; 0 where it has none.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() * 1_024
 }

@@ -24,7 +24,7 @@ function openStreams(root) {
       }
     },
     refresh(beat) {
-      if (beat % 4 === 0) tree.load()
+      if (beat % 4 === 0) tree.refresh()
       if (beat % 3 === 0) group?.loadSubscribers()
     },
     close: () => group?.close(),
@@ -36,58 +36,61 @@ function openStreams(root) {
 // --- The tree -------------------------------------------------------------------------------------------------------
 
 function openTree(open) {
-  const search = searchField('Stream or group', unhurried(() => render()))
+  const search = searchField('Stream or group', unhurried(() => load()))
   search.id = 'streams-search'
   const rows = make('div.rows', { id: 'tree', 'data-rows': true, role: 'tree', 'aria-label': 'Streams and their groups' })
   const note = make('p.note', { role: 'status', id: 'tree-note' })
   const empty = make('div', { id: 'tree-empty' })
   const expanded = new Set()
-  let streams = null
-  let cut = false
+  const sought = () => search.value.trim()
+  let answer = null // what the server has found
+  let asked = 0
+  let due = 0
   let chosen = []
 
   async function load() {
+    const mine = ++asked
+    const began = performance.now()
     try {
-      const answer = await request('streams')
-      streams = answer.streams
-      cut = answer.truncated
-      if (streams.length === 1) expanded.add(streams[0].id)
+      const found = await request(pathOf('streams', { q: sought() }))
+      if (mine !== asked) return
+      answer = found
+      if (answer.whole.streams === 1 && answer.streams.length) expanded.add(answer.streams[0].id)
       render()
     } catch (error) {
-      setText(note, plain(error.message))
+      if (mine === asked) setText(note, plain(error.message))
     }
+    due = performance.now() + 20 * (performance.now() - began) // a store of very many groups is not asked all the time
   }
 
-  /** The rows to show: streams, the groups of those that are open, and all that the search finds. */
-  function visible(sought) {
-    const found = []
-    for (const { id, groups } of streams) {
-      const whole = id.toLowerCase().includes(sought)
-      const shown = whole ? groups : groups.filter((group) => group.toLowerCase().includes(sought))
-      if (!whole && !shown.length) continue
-      const open = expanded.has(id) || (sought !== '' && !whole)
-      found.push({ key: JSON.stringify([id]), stream: id, count: groups.length, open })
-      if (open) for (const group of shown.slice(0, MOST_GROUPS)) found.push({ key: JSON.stringify([id, group]), stream: id, group })
-      if (found.length > 2 * MOST_GROUPS || (open && shown.length > MOST_GROUPS)) found.more = true
-      if (found.length > 2 * MOST_GROUPS) break
+  /** The rows to show: streams, and the groups of those that are open or were searched for. */
+  function visible() {
+    const text = sought().toLowerCase()
+    const rows = []
+    for (const { id, groups, total, found } of answer.streams) {
+      const open = expanded.has(id) || (text !== '' && !id.toLowerCase().includes(text))
+      rows.push({ key: JSON.stringify([id]), stream: id, count: total, open })
+      if (open) for (const group of groups.slice(0, MOST_GROUPS)) rows.push({ key: JSON.stringify([id, group]), stream: id, group })
+      if (rows.length > 2 * MOST_GROUPS || (open && found > Math.min(groups.length, MOST_GROUPS))) rows.more = true
+      if (rows.length > 2 * MOST_GROUPS) break
     }
-    return found
+    return rows
   }
 
   function render() {
-    if (!streams) return
-    const found = visible(search.value.trim().toLowerCase())
-    setRows(rows, found, ({ key }) => key, create, (row, { stream, group, count, open }) => {
+    if (!answer) return
+    const rowsShown = visible()
+    setRows(rows, rowsShown, ({ key }) => key, create, (row, { stream, group, count, open }) => {
       if (group !== undefined) return row.setAttribute('aria-selected', stream === chosen[0] && group === chosen[1])
       row.setAttribute('aria-expanded', open)
       setText(row.lastChild, countText(count))
     })
-    const groups = streams.reduce((sum, stream) => sum + stream.groups.length, 0)
-    const more = cut || found.more ? 'Not all are shown: search for the others.' : ''
-    fill(empty, !streams.length && [], () => [make('b', {}, 'No stream holds items yet.'), make('p', {}, 'Store one, here or from a worker: ', button('set', 'call stream::set', () => prepareCall('stream::set')))])
-    setText(note, !streams.length ? ''
-      : !found.length ? (cut ? 'Not among those listed. If you know its name, write it into the address: #/streams/STREAM/GROUP' : 'No stream and no group matches. One without items is not listed.')
-        : `${countText(streams.length)} stream${streams.length === 1 ? '' : 's'}, ${countText(groups)} group${groups === 1 ? '' : 's'}. ${more}`)
+    const { streams, groups } = answer.whole
+    const more = rowsShown.more ? 'Not all are shown: search for the others.' : ''
+    fill(empty, !streams && [], () => [make('b', {}, 'No stream holds items yet.'), make('p', {}, 'Store one, here or from a worker: ', button('set', 'call stream::set', () => prepareCall('stream::set')))])
+    setText(note, !streams ? ''
+      : !rowsShown.length ? 'No stream and no group matches. One without items is not listed; write its name into the address: #/streams/STREAM/GROUP'
+        : `${countText(streams)} stream${streams === 1 ? '' : 's'}, ${countText(groups)} group${groups === 1 ? '' : 's'}. ${more}`)
   }
 
   function create({ stream, group, key }) {
@@ -105,7 +108,7 @@ function openTree(open) {
   load()
   return {
     element: make('div.tree-pane', {}, make('div.bar', {}, search), rows, empty, note),
-    load,
+    refresh: () => performance.now() >= due && load(),
     choose(...names) {
       chosen = names
       if (names[1] !== undefined) expanded.add(names[0])
@@ -147,8 +150,8 @@ class LiveGroup {
     while (this.frames.length > MOST_FRAMES || (this.chars > MOST_FRAME_CHARS && this.frames.length > 1)) this.chars -= this.frames.pop().chars
   }
 
-  #replace({ items, total, timestamp }) {
-    this.items = new Map(items.map(({ id, data }) => [id, { id, data, at: timestamp }]))
+  #replace({ items, total }) {
+    this.items = new Map(items.map(({ id, data }) => [id, { id, data, at: null }])) // when each was changed, a state does not say
     this.total = total
   }
 
@@ -218,7 +221,7 @@ function openGroup(pane, stream, name, item) {
       row.item = item
       row.cells[0].replaceChildren(nameOf(item.id))
       setText(row.cells[1], preview(item.data))
-      row.cells[2].replaceChildren(timeOf(item.at))
+      row.cells[2].replaceChildren(item.at === null ? make('span.muted', { title: 'Not since this page looks' }, '–') : timeOf(item.at))
       if (item.changed && !calm) row.animate([{ backgroundColor: 'var(--flash)' }, {}], 700)
     })
     for (const item of live.items.values()) item.changed = false
@@ -271,7 +274,7 @@ function openGroup(pane, stream, name, item) {
     const value = frame ? frame.value : known?.data
     detail.replaceChildren(
       make('div.bar', {}, make('h3', { id: 'value-title' }, frame ? `Frame: ${plain(frame.type)} ` : 'Item ', id === null ? '' : nameOf(id)),
-        make('span.muted', {}, frame ? [bytesText(frame.chars), ', ', exactText(frame.at)].join('') : known ? timeOf(known.at) : ''),
+        make('span.muted', {}, frame ? [bytesText(frame.chars), ', ', exactText(frame.at)].join('') : known && known.at !== null ? timeOf(known.at) : ''),
         make('span.actions', {}, copyButton(() => JSON.stringify(value)), ...(id === null ? [] : actionsOf(id, known)), button('close', 'close', () => choose(null), 'quiet'))),
       frame || known ? jsonBlock(value, 'value-json') : make('p.empty', {}, live.arrived ? 'The group holds no such item now, or it is not among those that are shown. It is shown here as soon as it changes.' : 'Waiting for the state.'))
     if (scroll) detail.querySelector('pre').scrollTop = scroll

@@ -131,7 +131,10 @@ async fn calls_and_events_from_the_console_are_those_of_anybody() {
     let (status, _) = post(&server, "/api/call", "text/plain", &set).await;
     assert_eq!(status, 400);
     let listed = json_of(&server, "/api/streams").await;
-    assert_eq!(listed, json!({"streams": [{"id": "s", "groups": ["g"]}], "truncated": false}));
+    assert_eq!(
+        listed,
+        json!({"streams": [{"id": "s", "total": 1, "found": 1, "groups": ["g"]}], "whole": {"streams": 1, "groups": 1}, "found": 1, "truncated": false})
+    );
 }
 
 #[tokio::test]
@@ -153,4 +156,54 @@ async fn group_is_shown_live_with_the_frames_that_clients_get() {
     worker.set("s", "a group", "i", json!({"n": 2})).await;
     let frame = client.next_text().await;
     until_seen(&format!("event: change\ndata: {frame}\n\n")).await;
+}
+
+#[tokio::test]
+async fn search_finds_streams_and_groups_wherever_they_are() {
+    let server = Server::start();
+    let worker = Worker::open(&server).await;
+    for (stream, group) in [("chat", "Room-1"), ("chat", "room-2"), ("chat", "lobby"), ("rooms", "a"), ("other", "b")] {
+        worker.set(stream, group, "i", json!(1)).await;
+    }
+    let found = json_of(&server, "/api/streams?q=ROOM").await;
+    let row = |id: &str, total: usize, groups: &[&str]| json!({"id": id, "total": total, "found": groups.len(), "groups": groups});
+    let expected = json!({"streams": [row("chat", 3, &["Room-1", "room-2"]), row("rooms", 1, &["a"])],
+                          "whole": {"streams": 3, "groups": 5}, "found": 3, "truncated": false});
+    assert_eq!(found, expected);
+    assert_eq!(json_of(&server, "/api/streams?q=nothing").await["streams"], json!([]));
+}
+
+#[tokio::test]
+async fn state_of_large_values_is_shown_in_part() {
+    let server = Server::start();
+    let worker = Worker::open(&server).await;
+    let large = "x".repeat(3 << 20);
+    for item in ["a", "b", "c"] {
+        worker.set("s", "g", item, json!(large)).await;
+    }
+    let mut raw = Raw::connect(server.admin()).await;
+    raw.write(format!("GET /api/live?stream=s&group=g HTTP/1.1\r\nHost: {}\r\n\r\n", server.admin()).as_bytes()).await;
+    let mut seen = String::new();
+    while !seen.contains(r#""total":3}"#) {
+        seen.push_str(&String::from_utf8_lossy(&within("more of the stream", raw.some()).await));
+    }
+    assert!(seen.contains(r#"{"id":"a","data":"#) && !seen.contains(r#"{"id":"b","data":"#));
+}
+
+#[tokio::test]
+async fn live_views_leave_room_for_whoever_looks_for_what_is_wrong() {
+    let server = Server::start();
+    let mut views = Vec::new();
+    let refused = loop {
+        let mut raw = Raw::connect(server.admin()).await;
+        raw.write(format!("GET /api/live?stream=s&group=g HTTP/1.1\r\nHost: {}\r\n\r\n", server.admin()).as_bytes()).await;
+        let head = raw.head().await;
+        if !head.starts_with("HTTP/1.1 200") {
+            break head;
+        }
+        views.push(raw);
+        assert!(views.len() < 1_000, "there is no limit");
+    };
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert_eq!(super::get(server.admin(), "/metrics").await.status, 200);
 }

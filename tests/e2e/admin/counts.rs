@@ -214,3 +214,31 @@ async fn slow_clients_are_counted_when_they_begin_anew_and_when_they_are_closed(
     .await;
     assert!(Scrape::of(&server).await.get("weir_dropped_deliveries_total{stream=\"patient\"}") >= 1.0);
 }
+
+#[tokio::test]
+async fn answers_of_the_auth_function_are_counted_however_clients_are_refused() {
+    for refusal in ["close", "http"] {
+        let server = Server::with(json!({"auth_function": "my::auth", "auth_refusal": refusal}));
+        // Whoever is refused over HTTP has no socket.
+        let knock = async || {
+            let mut raw = Raw::connect(server.streams()).await;
+            let request = format!(
+                "GET /stream/s/g/ HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                server.streams()
+            );
+            raw.write(request.as_bytes()).await;
+            raw.head().await;
+        };
+        knock().await;
+        let worker = Worker::open(&server).await;
+        let answers = std::sync::Mutex::new(vec![json!({"unauthorized": true}), json!({"context": 1})]);
+        let _calls = worker.serve("my::auth", move |_| answers.lock().unwrap().pop().map_or(Answer::Absent, Answer::Value));
+        worker.settle().await;
+        knock().await;
+        knock().await;
+        let outcome = |outcome| format!("weir_authorizations_total{{outcome=\"{outcome}\"}}");
+        let series = [outcome("granted"), outcome("refused"), outcome("unavailable")];
+        shows(&server, &[(&series[0], 1.0), (&series[1], 1.0), (&series[2], 1.0)]).await;
+    }
+}

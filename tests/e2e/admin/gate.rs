@@ -48,6 +48,23 @@ async fn page_from_elsewhere_learns_nothing() {
 }
 
 #[tokio::test]
+async fn page_from_elsewhere_cannot_keep_connections() {
+    let server = Server::start();
+    let asks = async |path: &str, site: &str, mode: &str| {
+        let headers = format!("Host: {}\r\nSec-Fetch-Site: {site}\r\nSec-Fetch-Mode: {mode}\r\n", server.admin());
+        ask(server.admin(), path, &headers).await.status
+    };
+    for site in ["cross-site", "same-site"] {
+        for path in ["/api/live?stream=s&group=g", "/metrics", "/api/overview", "/console/console.js", "/"] {
+            assert_eq!(asks(path, site, "no-cors").await, 403, "{path}");
+        }
+        assert_eq!(asks("/metrics", site, "navigate").await, 403);
+        assert_eq!((asks("/", site, "navigate").await, asks("/health/ready", site, "no-cors").await), (200, 200), "a link to the page");
+    }
+    assert_eq!((asks("/api/overview", "same-origin", "cors").await, asks("/", "none", "navigate").await), (200, 200));
+}
+
+#[tokio::test]
 async fn beyond_this_machine_it_starts_only_with_a_token() {
     let log = Server::try_administered(json!({}), json!({"host": "0.0.0.0"})).err().expect("it has started");
     assert!(log.contains("needs a `token`") && log.contains("modules::admin::AdminModule"), "{log}");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::get;
+use crate::raw::Raw;
 use crate::server::{BINARY, Server, until};
 
 #[tokio::test]
@@ -19,6 +20,13 @@ async fn server_that_runs_is_ready() {
         assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), json!({"ready": true, "reasons": []}));
     }
     assert_eq!(get(server.admin(), "/elsewhere").await.status, 404);
+    // Some who check ask for the head alone.
+    for (port, path) in [server.admin(), server.streams()].into_iter().flat_map(|port| [(port, "/health/live"), (port, "/health/ready")]) {
+        let mut raw = Raw::connect(port).await;
+        raw.write(format!("HEAD {path} HTTP/1.1\r\nHost: {port}\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        let answer = String::from_utf8(raw.rest().await).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{port} {path}: {answer}");
+    }
 }
 
 /// Starts a server with this adapter, which does not get to it, and asks it for its health.
@@ -49,7 +57,8 @@ async fn is_alive_and_not_ready(folder: &TempDir, adapter: &Value) {
         (get(&address, "/health/live").await, get(&address, "/health/ready").await, get(&address, "/metrics").await);
     process.kill().unwrap();
     process.wait().unwrap();
-    assert_eq!((live.status, ready.status, metrics.status), (200, 503, 503));
+    assert_eq!((live.status, ready.status, metrics.status), (200, 503, 200));
+    assert!(metrics.body.contains("\nweir_ready 0\n") && metrics.body.contains("\nprocess_start_time_seconds 1"), "{}", metrics.body);
     assert_eq!(serde_json::from_str::<Value>(&ready.body).unwrap(), json!({"ready": false, "reasons": ["the store is starting"]}));
 }
 

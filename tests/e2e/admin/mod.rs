@@ -6,7 +6,7 @@ mod gate;
 mod health;
 mod limits;
 mod redis;
-mod scrape;
+pub(crate) mod scrape;
 
 use crate::raw::Raw;
 

@@ -85,7 +85,7 @@ impl Scrape {
 }
 
 /// Waits until these samples have these values, and checks that they stay.
-pub(super) async fn shows(server: &Server, expected: &[(&str, f64)]) {
+pub(crate) async fn shows(server: &Server, expected: &[(&str, f64)]) {
     let wrong = async || {
         let scrape = Scrape::of(server).await;
         let wrong = expected.iter().filter(|(series, value)| scrape.get(series) != *value);
