@@ -182,6 +182,14 @@ pub trait Adapter: Send + 'static {
     /// Where nothing was stored.
     fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError>;
 
+    /// Whether a commit would be carried out now, found out by one that changes nothing. Asked now and again after one has failed.
+    ///
+    /// # Errors
+    /// Why it would not.
+    fn probe(&mut self) -> Result<(), AdapterError> {
+        Ok(())
+    }
+
     /// The last change of a group that an earlier process numbered, if the backend keeps it.
     ///
     /// # Errors

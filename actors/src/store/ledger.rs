@@ -310,6 +310,14 @@ impl Ledger {
         result.map(|()| recorded)
     }
 
+    /// Whether a commit would be carried out now.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn probe(&mut self) -> Result<(), AdapterError> {
+        self.adapter.probe()
+    }
+
     /// Clearing a map walks through all that it has room for: after one large batch, small ones would pay for that as long as the process lives.
     fn forget_overlay(&mut self) {
         let used = self.overlay.len().max(LONE);

@@ -21,12 +21,14 @@ pub mod overrides;
 mod own;
 #[cfg(feature = "redis")]
 mod peers;
+mod probe;
 pub(crate) mod publish;
 mod reader;
 #[cfg(feature = "redis")]
 pub mod relay;
 #[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
 mod shared;
+mod trouble;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -162,6 +164,7 @@ pub struct Store {
     keeper: Keeper,
     interest: Interest,
     flush_due: bool,
+    probe_due: bool,
     lanes: HashMap<GroupKey, Lane<Call, Ended>>,
     next_ticket: Ticket,
     /// Calls for several groups that wait for writes in lanes.
@@ -186,6 +189,7 @@ impl Store {
             keeper,
             interest: Interest::default(),
             flush_due: false,
+            probe_due: false,
             lanes: HashMap::default(),
             next_ticket: 0,
             behind: VecDeque::new(),
@@ -261,7 +265,7 @@ impl Store {
             Keeper::Own(own) => {
                 let recorded = own.commit();
                 own.forget(&self.interest);
-                self.registry.health.set_store_fails(own.is_failing());
+                self.tell_health(ctx);
                 self.publish(recorded, ctx);
             }
             Keeper::Shared(_) => {}

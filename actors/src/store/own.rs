@@ -7,6 +7,7 @@ use super::input::{Function, Op};
 use super::interest::Interest;
 use super::ledger::{Body, Ledger, Recorded};
 use super::reader::Readers;
+use super::trouble::Trouble;
 use super::{failure, publish};
 use crate::adapter::{Adapter, AdapterError, Deferred, Read};
 use crate::change::Snapshot;
@@ -25,8 +26,6 @@ const BATCH: usize = 1_024;
 const BATCH_BYTES: usize = 8 << 20;
 /// Traces that the span of a commit is linked with at most, as many as OpenTelemetry has by default.
 const LINKS: usize = 128;
-/// How often a store that does not commit says so in the log.
-const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// The ledger on top of the adapter, and who waits for its next commit.
 pub(super) struct Own {
@@ -36,8 +35,7 @@ pub(super) struct Own {
     /// Bytes of these results.
     batch_bytes: usize,
     readers: Readers,
-    /// When the log was last told that commits fail, and how many have failed since.
-    failing: Option<(Instant, usize)>,
+    trouble: Trouble,
     metrics: Arc<Metrics>,
     spans: Arc<Spans>,
     /// How long the adapter has synced.
@@ -52,7 +50,7 @@ impl Own {
         }
         let settings = &registry.settings.stream;
         let ledger = Ledger::new(adapter, settings.max_value_bytes, settings.max_streams);
-        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), failing: None, metrics, spans, syncs }
+        Self { ledger, batch: Vec::new(), batch_bytes: 0, readers: Readers::default(), trouble: Trouble::default(), metrics, spans, syncs }
     }
 
     /// Applies an operation. One that lists must find the ledger [up to date](Self::is_behind).
@@ -139,8 +137,8 @@ impl Own {
         let mut ended = Batch::default();
         let recorded = match committed {
             Ok(recorded) => {
-                if writes && let Some((_, batches)) = self.failing.take() {
-                    tracing::info!(batches, "the store commits again");
+                if writes {
+                    self.goes_on();
                 }
                 publish::deliver(batch.into_iter().map(|(reply, outcome, function)| {
                     ended.count(function, &outcome);
@@ -170,9 +168,30 @@ impl Own {
         self.syncs.as_ref().map_or(0, |syncs| syncs.sum())
     }
 
-    /// Whether the last commit failed.
+    /// Whether nothing was stored since a commit failed.
     pub(super) fn is_failing(&self) -> bool {
-        self.failing.is_some()
+        self.trouble.is()
+    }
+
+    /// Finds out whether a store that fails goes on.
+    pub(super) fn probe(&mut self) {
+        if !self.trouble.is() {
+            return;
+        }
+        match self.ledger.probe() {
+            Ok(()) => self.goes_on(),
+            Err(error) => {
+                if let Some(unsaid) = self.trouble.lasts(Instant::now()) {
+                    tracing::error!(%error, unsaid, "the store does not commit");
+                }
+            }
+        }
+    }
+
+    fn goes_on(&mut self) {
+        if self.trouble.is() && self.trouble.ended() {
+            tracing::info!("the store commits again");
+        }
     }
 
     /// Forgets what nobody needs.
@@ -180,15 +199,11 @@ impl Own {
         self.ledger.forget(|group| interest.is_watched(group));
     }
 
-    /// Says that a commit has failed, at once and then now and again: on a full disk the log must not take what room there is.
+    /// Says that a commit has failed, at once and then now and again.
     fn complain(&mut self, error: &AdapterError, batch_len: usize) {
-        let (told, batches) = self.failing.map_or((None, 0), |(told, batches)| (Some(told), batches));
-        if told.is_some_and(|told| told.elapsed() < COMPLAINT) {
-            self.failing = told.map(|told| (told, batches + 1));
-            return;
+        if let Some(unsaid) = self.trouble.failed(Instant::now()) {
+            tracing::error!(%error, batch_len, unsaid, "the store does not commit; nothing of this batch is stored or published");
         }
-        tracing::error!(%error, batch_len, batches, "the store does not commit; nothing of this batch is stored or published");
-        self.failing = Some((Instant::now(), batches + 1));
     }
 }
 

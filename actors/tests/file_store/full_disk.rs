@@ -128,6 +128,8 @@ fn write_below_the_reserve_is_refused_until_there_is_room_again() {
     acknowledged.writer.commit(&mut store, &[Write::Touch(item(3).group)]).unwrap();
     acknowledged.assert_all(&mut store, "after a deletion");
 
+    assert_full(&store.probe().unwrap_err());
+
     mount.leave(2 * MIB);
     for error in [acknowledged.delete(&mut store, 8), acknowledged.writer.commit(&mut store, &[Write::Touch(item(3).group)])] {
         assert_full(&error.unwrap_err());
@@ -135,6 +137,8 @@ fn write_below_the_reserve_is_refused_until_there_is_room_again() {
     acknowledged.assert_all(&mut store, "below half of the reserve");
 
     mount.leave(20 * MIB);
+    store.probe().unwrap();
+    acknowledged.assert_all(&mut store, "after a probe");
     acknowledged.set(&mut store, 3, (99, 1_000)).unwrap();
     acknowledged.assert_all(&mut store, "with room again");
     drop(store);

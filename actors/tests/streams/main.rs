@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod calls;
+mod full;
 mod functions;
 mod lifetime;
 mod subscriptions;

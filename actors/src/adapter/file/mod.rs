@@ -30,7 +30,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use rocksdb::WriteOptions;
+use rocksdb::{WriteBatch, WriteOptions};
 
 use super::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::distribution::Histogram;
@@ -141,6 +141,18 @@ impl FileStore {
         FileStoreHandle(Arc::downgrade(&self.store))
     }
 
+    fn write(&mut self, batch: WriteBatch) -> Result<(), AdapterError> {
+        let _log = (self.fsync != Fsync::Always).then(|| self.store.hold_log());
+        let began = (self.fsync == Fsync::Always).then(Instant::now);
+        let written = self.store.db.write_opt(batch, &self.write);
+        if let Some(began) = began {
+            self.store.syncs.took(began.elapsed());
+        }
+        written.map_err(|error| self.room.refused(&self.store, &error))?;
+        self.room.granted();
+        Ok(())
+    }
+
     /// Has the space of removed items given back, once there are enough of them.
     fn give_back(&mut self, removed: Removed) {
         self.removed.items += removed.items;
@@ -199,18 +211,9 @@ impl Adapter for FileStore {
         let mut staged = self.catalog.stage(&self.store, writes, heads)?;
         let batch = std::mem::take(&mut staged.batch);
         let grows = writes.iter().any(|write| matches!(write, Write::Put(..)));
-        let written = self.room.check(&self.store, batch.size_in_bytes(), grows).and_then(|()| {
-            let _log = (self.fsync != Fsync::Always).then(|| self.store.hold_log());
-            let began = (self.fsync == Fsync::Always).then(Instant::now);
-            let written = self.store.db.write_opt(batch, &self.write);
-            if let Some(began) = began {
-                self.store.syncs.took(began.elapsed());
-            }
-            written.map_err(|error| self.room.refused(&self.store, &error))
-        });
+        let written = self.room.check(&self.store, batch.size_in_bytes(), grows).and_then(|()| self.write(batch));
         match written {
             Ok(()) => {
-                self.room.granted();
                 self.give_back(staged.removed);
                 self.catalog.accept(staged);
                 Ok(())
@@ -220,6 +223,17 @@ impl Adapter for FileStore {
                 Err(error)
             }
         }
+    }
+
+    fn probe(&mut self) -> Result<(), AdapterError> {
+        if let Some(syncer) = &self.syncer {
+            syncer.check()?;
+        }
+        self.room.check(&self.store, 0, true)?;
+        // An empty batch would not get to the disk.
+        let mut same = WriteBatch::default();
+        same.put(keys::META, self.catalog.meta().encode());
+        self.write(same)
     }
 
     fn head(&mut self, group: &GroupKey) -> Result<Option<Head>, AdapterError> {

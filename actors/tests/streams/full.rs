@@ -1,0 +1,108 @@
+//! A store without room: what is refused, and how the system finds out that it goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use weir_actors::adapter::memory::Memory;
+use weir_actors::adapter::{Adapter, AdapterError, Head, Items, Read, Write};
+use weir_actors::ids::{GroupKey, ItemKey, Name};
+use weir_actors::json::Json;
+use weir_actors::streams::Streams;
+
+use crate::soon;
+
+/// What a disk says, and what it was asked.
+#[derive(Default)]
+struct Disk {
+    /// Whether it takes nothing.
+    broken: AtomicBool,
+    probes: AtomicUsize,
+}
+
+impl Disk {
+    fn takes(&self, flag: &AtomicBool) -> Result<(), AdapterError> {
+        if !flag.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(AdapterError::Full { path: "the disk".into(), detail: "no space".into() })
+    }
+}
+
+/// Items in memory as far as the disk takes them.
+struct Small(Memory, Arc<Disk>);
+
+impl Adapter for Small {
+    fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
+        self.0.get(key)
+    }
+
+    fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError> {
+        self.0.list(group)
+    }
+
+    fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError> {
+        self.0.list_groups(stream)
+    }
+
+    fn list_all(&mut self) -> Result<Read<weir_actors::adapter::Streams>, AdapterError> {
+        self.0.list_all()
+    }
+
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        self.0.streams_before(stream)
+    }
+
+    fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
+        self.1.takes(&self.1.broken)?;
+        self.0.commit(writes, heads)
+    }
+
+    fn probe(&mut self) -> Result<(), AdapterError> {
+        self.1.probes.fetch_add(1, Ordering::SeqCst);
+        self.1.takes(&self.1.broken)
+    }
+
+    fn head(&mut self, group: &GroupKey) -> Result<Option<Head>, AdapterError> {
+        self.0.head(group)
+    }
+
+    fn floor(&self) -> Head {
+        self.0.floor()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.0.epoch()
+    }
+}
+
+async fn start() -> (Streams, Arc<Disk>) {
+    let disk = Arc::<Disk>::default();
+    (Streams::builder().adapter(Small(Memory::new(), disk.clone())).start().await.unwrap(), disk)
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(met).await;
+}
+
+#[tokio::test]
+async fn system_is_ready_again_when_there_is_room_although_nobody_writes() {
+    let (streams, disk) = start().await;
+    disk.broken.store(true, Ordering::SeqCst);
+    streams.set("s", "g", "i", &1).await.unwrap_err();
+    assert_eq!(streams.not_ready(), ["the store does not commit; its log says why"]);
+    until(|| disk.probes.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(streams.get::<u8>("s", "g", "i").await.unwrap(), None);
+    assert!(!streams.not_ready().is_empty());
+    disk.broken.store(false, Ordering::SeqCst);
+    until(|| streams.not_ready().is_empty()).await;
+    let probes = disk.probes.load(Ordering::SeqCst);
+    streams.set("s", "g", "i", &1).await.unwrap();
+    assert_eq!(disk.probes.load(Ordering::SeqCst), probes);
+    soon(streams.shutdown()).await;
+}
