@@ -169,7 +169,12 @@ pub(super) const METRICS: &[Metric] = &[
     gauge("weir_store_calls_waiting", "", "Calls that wait for the store.", |now, out| out.one(now.store_waiting)),
     histogram("weir_commit_calls", "Calls that one commit has answered. Not with Redis.", |now, out| out.counts(&now.batches)),
     histogram("weir_commit_seconds", "How long commits took. Not with Redis.", |now, out| out.seconds(&now.commit_time)),
-    counter("weir_commit_failures_total", "", "Commits that failed; nothing of them is stored.", |now, out| out.one(now.commits_failed)),
+    counter(
+        "weir_commit_failures_total",
+        "",
+        "Commits that failed, with nothing of them stored, or that had to leave out values for which there is no room.",
+        |now, out| out.one(now.commits_failed),
+    ),
     histogram(
         "weir_fsync_seconds",
         "How long it took to force what was written onto the disk, with `fsync: always` together with the write. File store only.",

@@ -182,6 +182,15 @@ pub trait Adapter: Send + 'static {
     /// Where nothing was stored.
     fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError>;
 
+    /// Whether there is room for values. Asked once for a batch, before the first: a call whose value has no room is refused by itself, and
+    /// those that are committed with it are not.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn admit(&mut self) -> Result<(), AdapterError> {
+        Ok(())
+    }
+
     /// Whether a commit would be carried out now, found out by one that changes nothing. Asked now and again after one has failed.
     ///
     /// # Errors

@@ -105,6 +105,10 @@ pub struct Ledger {
     writes: Vec<Write>,
     pending_bytes: usize,
     recorded: Vec<Recorded>,
+    /// Whether there is room for the values of the batch, once one has come.
+    room: Option<Result<(), AdapterError>>,
+    /// Calls of the batch whose values had none.
+    refused: usize,
     /// Streams that the batch makes.
     made: HashSet<Box<str>>,
     /// The groups that the batch changes.
@@ -130,6 +134,8 @@ impl Ledger {
             writes: Vec::new(),
             pending_bytes: 0,
             recorded: Vec::new(),
+            room: None,
+            refused: 0,
             made: HashSet::default(),
             changed: Vec::new(),
             began: None,
@@ -214,7 +220,18 @@ impl Ledger {
         }
     }
 
+    /// Whether the batch stores values, or why it does not with how many calls were refused for that; `None` where it has none.
+    #[must_use]
+    pub fn stores(&self) -> Option<Result<(), (AdapterError, usize)>> {
+        self.room.clone().map(|room| room.map_err(|error| (error, self.refused)))
+    }
+
     fn put(&mut self, key: ItemKey, old: Option<Json>, new: Json) -> Result<(), AdapterError> {
+        let adapter = &mut self.adapter;
+        if let Err(error) = self.room.get_or_insert_with(|| adapter.admit()) {
+            self.refused += 1;
+            return Err(error.clone());
+        }
         if old.is_none() {
             self.make(key.group.stream())?;
         }
@@ -297,6 +314,8 @@ impl Ledger {
         self.writes.clear();
         self.pending_bytes = 0;
         self.forget_overlay();
+        self.room = None;
+        self.refused = 0;
         self.made.clear();
         self.began = None;
         for key in self.changed.drain(..) {

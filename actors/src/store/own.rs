@@ -121,7 +121,7 @@ impl Own {
     pub(super) fn commit(&mut self) -> Vec<Recorded> {
         let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        let writes = !self.ledger.is_clean();
+        let (writes, stores) = (!self.ledger.is_clean(), self.ledger.stores());
         let began = writes.then(|| (Instant::now(), self.synced()));
         let committed = self.ledger.commit();
         if let Some((began, synced)) = began {
@@ -137,8 +137,14 @@ impl Own {
         let mut ended = Batch::default();
         let recorded = match committed {
             Ok(recorded) => {
-                if writes {
-                    self.goes_on();
+                match stores {
+                    Some(Ok(())) => self.goes_on(),
+                    Some(Err((error, calls))) => {
+                        self.metrics.committed.failed.add(1);
+                        self.complain(&error, calls);
+                    }
+                    // What needs next to no room says nothing of whether there is some.
+                    None => {}
                 }
                 publish::deliver(batch.into_iter().map(|(reply, outcome, function)| {
                     ended.count(function, &outcome);
@@ -199,10 +205,10 @@ impl Own {
         self.ledger.forget(|group| interest.is_watched(group));
     }
 
-    /// Says that a commit has failed, at once and then now and again.
-    fn complain(&mut self, error: &AdapterError, batch_len: usize) {
+    /// Says that so many calls were not stored, at once and then now and again.
+    fn complain(&mut self, error: &AdapterError, calls: usize) {
         if let Some(unsaid) = self.trouble.failed(Instant::now()) {
-            tracing::error!(%error, batch_len, unsaid, "the store does not commit; nothing of this batch is stored or published");
+            tracing::error!(%error, calls, unsaid, "the store does not commit; nothing of these calls is stored or published");
         }
     }
 }

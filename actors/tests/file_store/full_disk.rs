@@ -128,7 +128,9 @@ fn write_below_the_reserve_is_refused_until_there_is_room_again() {
     acknowledged.writer.commit(&mut store, &[Write::Touch(item(3).group)]).unwrap();
     acknowledged.assert_all(&mut store, "after a deletion");
 
-    assert_full(&store.probe().unwrap_err());
+    for error in [store.probe(), store.admit()] {
+        assert_full(&error.unwrap_err());
+    }
 
     mount.leave(2 * MIB);
     for error in [acknowledged.delete(&mut store, 8), acknowledged.writer.commit(&mut store, &[Write::Touch(item(3).group)])] {
@@ -155,6 +157,20 @@ fn batch_that_is_larger_than_what_is_free_is_refused() {
     assert_full(&acknowledged.set(&mut store, 1, (1, 2 << 20)).unwrap_err());
     acknowledged.set(&mut store, 1, (1, 1 << 10)).unwrap();
     acknowledged.assert_all(&mut store, "with a smaller batch");
+}
+
+#[test]
+fn batch_whose_values_were_admitted_may_take_some_of_the_reserve() {
+    let Some(mount) = Mount::tmpfs(96) else { return };
+    let mut store = FileStore::open(&mount.path().join("store"), options(Fsync::Always, 8 * MIB)).unwrap();
+    let mut acknowledged = Acknowledged::default();
+    acknowledged.set(&mut store, 0, (0, 10)).unwrap();
+    mount.leave(9 * MIB);
+    assert_full(&acknowledged.set(&mut store, 1, (1, 1 << 20)).unwrap_err());
+    store.admit().unwrap();
+    acknowledged.set(&mut store, 1, (1, 1 << 20)).unwrap();
+    assert_full(&acknowledged.set(&mut store, 2, (2, 1 << 20)).unwrap_err());
+    acknowledged.assert_all(&mut store, "below the reserve");
 }
 
 #[test]

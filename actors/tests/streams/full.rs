@@ -17,6 +17,8 @@ use crate::soon;
 struct Disk {
     /// Whether it takes nothing.
     broken: AtomicBool,
+    /// Whether it has no room for values.
+    full: AtomicBool,
     probes: AtomicUsize,
 }
 
@@ -58,9 +60,14 @@ impl Adapter for Small {
         self.0.commit(writes, heads)
     }
 
+    fn admit(&mut self) -> Result<(), AdapterError> {
+        self.1.takes(&self.1.full)
+    }
+
     fn probe(&mut self) -> Result<(), AdapterError> {
         self.1.probes.fetch_add(1, Ordering::SeqCst);
-        self.1.takes(&self.1.broken)
+        self.1.takes(&self.1.broken)?;
+        self.1.takes(&self.1.full)
     }
 
     fn head(&mut self, group: &GroupKey) -> Result<Option<Head>, AdapterError> {
@@ -104,5 +111,34 @@ async fn system_is_ready_again_when_there_is_room_although_nobody_writes() {
     let probes = disk.probes.load(Ordering::SeqCst);
     streams.set("s", "g", "i", &1).await.unwrap();
     assert_eq!(disk.probes.load(Ordering::SeqCst), probes);
+    soon(streams.shutdown()).await;
+}
+
+#[tokio::test]
+async fn value_without_room_is_refused_alone_and_the_system_is_not_ready_until_there_is_some() {
+    let (streams, disk) = start().await;
+    streams.set("s", "g", "old", &1).await.unwrap();
+    disk.full.store(true, Ordering::SeqCst);
+    // They are sent when they are made, and so come together.
+    let (refused, got, sent, deleted, other) = tokio::join!(
+        streams.set("s", "g", "new", &2),
+        streams.get::<u8>("s", "g", "old"),
+        streams.send("s", "g", "told", &3),
+        streams.delete("s", "g", "old"),
+        streams.set("other", "g", "new", &4),
+    );
+    assert!(refused.unwrap_err().to_string().contains("no room"));
+    assert_eq!(other.unwrap_err().code(), Some("STREAM_SET_ERROR"));
+    assert_eq!(got.unwrap(), Some(1));
+    sent.unwrap();
+    assert_eq!(deleted.unwrap().unwrap().as_bytes(), b"1");
+    assert_eq!(streams.list_all().await.unwrap(), []);
+    // What takes no room does not show that there is some.
+    assert!(!streams.not_ready().is_empty());
+    streams.send("s", "g", "told", &5).await.unwrap();
+    assert!(!streams.not_ready().is_empty());
+    disk.full.store(false, Ordering::SeqCst);
+    streams.set("s", "g", "new", &6).await.unwrap();
+    assert!(streams.not_ready().is_empty());
     soon(streams.shutdown()).await;
 }

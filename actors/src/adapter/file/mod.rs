@@ -73,7 +73,7 @@ pub struct FileOptions {
     pub fsync: Fsync,
     /// Memory for what was read lately.
     pub cache_bytes: usize,
-    /// Writes are refused while less than this is free on the disk, so that RocksDB finds room to merge its files; deleting stops at half of it.
+    /// Values are refused while less than this is free on the disk, so that RocksDB finds room to merge its files; deleting stops at half of it.
     /// With 0, RocksDB may find the disk full: it then stops by itself, and goes on within seconds when 32 MiB are free.
     pub min_free_bytes: u64,
 }
@@ -91,6 +91,8 @@ pub struct FileStore {
     catalog: Catalog,
     fsync: Fsync,
     room: Room,
+    /// Whether there was room for the values of the next commit when somebody asked.
+    admitted: bool,
     write: WriteOptions,
     /// Since the last table that was written for it.
     removed: Removed,
@@ -121,7 +123,16 @@ impl FileStore {
             Fsync::Always | Fsync::Never => None,
         };
         let fsync = options.fsync;
-        Ok(Self { catalog: Catalog::new(meta), fsync, room: Room::new(options), write, removed: Removed::default(), syncer, store })
+        Ok(Self {
+            catalog: Catalog::new(meta),
+            fsync,
+            room: Room::new(options),
+            admitted: false,
+            write,
+            removed: Removed::default(),
+            syncer,
+            store,
+        })
     }
 
     /// The same for a folder that must hold a store already.
@@ -210,7 +221,8 @@ impl Adapter for FileStore {
         }
         let mut staged = self.catalog.stage(&self.store, writes, heads)?;
         let batch = std::mem::take(&mut staged.batch);
-        let grows = writes.iter().any(|write| matches!(write, Write::Put(..)));
+        // What was admitted may make use of the other half: what shares its batch has no part in how large that is.
+        let grows = !std::mem::take(&mut self.admitted) && writes.iter().any(|write| matches!(write, Write::Put(..)));
         let written = self.room.check(&self.store, batch.size_in_bytes(), grows).and_then(|()| self.write(batch));
         match written {
             Ok(()) => {
@@ -223,6 +235,13 @@ impl Adapter for FileStore {
                 Err(error)
             }
         }
+    }
+
+    fn admit(&mut self) -> Result<(), AdapterError> {
+        self.admitted = false;
+        self.room.check(&self.store, 0, true)?;
+        self.admitted = true;
+        Ok(())
     }
 
     fn probe(&mut self) -> Result<(), AdapterError> {
