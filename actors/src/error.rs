@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use bytes::BufMut;
 
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 
 /// A call that ended without a result: what the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +20,19 @@ pub struct CallError {
     pub message: String,
     /// The stack of the called worker, where it sent one.
     pub stacktrace: Option<String>,
+    /// The limit that the call would have passed, for whoever counts.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl CallError {
     /// An error with a code of ours.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), message: message.into(), stacktrace: None }
+        Self { code: Cow::Borrowed(code), message: message.into(), stacktrace: None, limit: None }
+    }
+
+    /// The same, because of a limit if there is one.
+    pub(crate) fn past(self, limit: Option<Limit>) -> Self {
+        Self { limit, ..self }
     }
 
     /// Nobody serves function `id`.

@@ -77,6 +77,17 @@ pub enum AdapterError {
         /// How many there may be.
         limit: usize,
     },
+    /// The value would be larger than one may be; nothing was stored.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The medium has less room left than is to stay free; nothing was stored.
+    #[error("{path} has no room left ({detail}); free some space there, then write again")]
+    Reserve {
+        /// Which medium.
+        path: String,
+        /// How much is left, and how much is to stay free.
+        detail: String,
+    },
     /// The medium has no room left.
     #[error("{path} has no room left ({detail}); free some space there, then write again")]
     Full {

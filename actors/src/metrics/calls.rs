@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::limit::Limit;
 use super::{Counter, Metrics};
 use crate::distribution::{Histogram, SECONDS};
 use crate::error::{self, CallError};
@@ -126,12 +127,22 @@ impl Default for Calls {
 
 /// Calls that ended together, counted before they are added to what others count too.
 #[derive(Debug, Default)]
-pub(crate) struct Batch([Endings; FUNCTIONS.len()]);
+pub(crate) struct Batch {
+    endings: [Endings; FUNCTIONS.len()],
+    /// Those that were reached.
+    limits: Vec<Limit>,
+}
 
 impl Batch {
     pub(crate) fn count<T>(&mut self, function: Function, outcome: &Result<T, CallError>) {
-        self.0[function.place()][Ending::of(outcome) as usize] += 1;
+        self.endings[function.place()][Ending::of(outcome) as usize] += 1;
+        self.limits.extend(reached(outcome));
     }
+}
+
+/// The limit that a call would have passed.
+fn reached<T>(outcome: &Result<T, CallError>) -> Option<Limit> {
+    outcome.as_ref().err().and_then(|error| error.limit)
 }
 
 impl Metrics {
@@ -143,16 +154,22 @@ impl Metrics {
             BuiltIn::Engine => &self.calls.engine,
         };
         counters.0[Ending::of(outcome) as usize].add(1);
+        if let Some(limit) = reached(outcome) {
+            self.limit(limit);
+        }
     }
 
     /// Calls of the store have ended.
     pub(crate) fn served_all(&self, batch: &Batch) {
-        for (counters, endings) in self.calls.stream.iter().zip(&batch.0) {
+        for (counters, endings) in self.calls.stream.iter().zip(&batch.endings) {
             for (counter, count) in counters.0.iter().zip(endings) {
                 if *count > 0 {
                     counter.add(*count);
                 }
             }
+        }
+        for limit in &batch.limits {
+            self.limit(*limit);
         }
     }
 
@@ -211,6 +228,22 @@ mod tests {
         assert_eq!(of(&format!("f{APART}")), None);
         assert_eq!(of(OTHERS), Some([10, 0, 0, 1, 0, 0, 0]));
         assert_eq!(metrics.calls.seconds.distribution().count, APART as u64 + 10);
+    }
+
+    #[test]
+    fn call_that_passes_a_limit_counts_for_it() {
+        let (metrics, mut batch) = (Metrics::default(), Batch::default());
+        let large: Result<(), _> = Err(CallError::bad_input("stream::set", "it is large").past(Some(Limit::Value)));
+        let set = Function::of("stream::set").map(BuiltIn::Stream);
+        for (function, outcome) in set.into_iter().zip([&large]) {
+            metrics.served(function, outcome);
+        }
+        for outcome in [&large, &Ok(()), &Err(CallError::function_not_found("f"))] {
+            Function::of("stream::set").into_iter().for_each(|function| batch.count(function, outcome));
+        }
+        metrics.served_all(&batch);
+        let limits = metrics.snapshot().limits;
+        assert!(limits.into_iter().all(|(limit, count)| count == if limit == Limit::Value { 2 } else { 0 }));
     }
 
     #[test]

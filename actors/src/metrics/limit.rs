@@ -28,7 +28,10 @@ limits! {
     StreamMessage = "stream.max_message_bytes", "a client's message";
     Subscriptions = "stream.max_subscriptions", "subscriptions of a socket";
     Joins = "stream.max_joins_per_second", "joins of a socket";
-    Name = "stream.max_name_bytes", "a name in a join or an address";
+    Name = "stream.max_name_bytes", "a name in a join, an address or a call";
+    Value = "stream.max_value_bytes", "a value";
+    Streams = "stream.max_streams", "streams that hold items";
+    Room = "stream.min_free_bytes", "what must stay free of the disk, a key of the adapter";
     StreamOutbox = "stream.outbox_bytes", "what waits for a client";
     Idle = "stream.idle_timeout_ms", "silence of a client or a worker";
     Auth = "stream.auth_timeout_ms", "the auth function's time";
@@ -36,6 +39,7 @@ limits! {
     WorkerConnections = "worker.max_connections", "sockets of workers";
     WorkerMessage = "worker.max_message_bytes", "a worker's message";
     WorkerOutbox = "worker.outbox_bytes", "what waits for a worker that is called, or that does not read its results";
+    Functions = "worker.max_functions", "functions, triggers or trigger types of a worker";
     Invocations = "worker.max_invocations", "calls under way at a worker";
     Invocation = "worker.invocation_timeout_ms", "a call's time";
 }

@@ -10,6 +10,7 @@ use crate::functions::table::FunctionInfo;
 use crate::functions::{Registry, ToWorker, Worker, is_reserved};
 use crate::ids::SocketId;
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 use crate::store::{Store, Triggered};
 use crate::trigger::Notice;
 use crate::trigger::config::Kind;
@@ -202,9 +203,11 @@ impl Registrations {
         let limit = self.registry.settings.worker.max_functions;
         let longest = self.registry.settings.stream.max_name_bytes * 4;
         if id.len() > longest {
+            self.registry.metrics.limit(Limit::Name);
             return Err(format!("the id has {} bytes; the limit is {longest}", id.len()));
         }
         if held.len() >= limit && !held.contains(id) {
+            self.registry.metrics.limit(Limit::Functions);
             return Err(format!("this worker has registered {limit} of them, which is the limit (`max_functions`)"));
         }
         Ok(())

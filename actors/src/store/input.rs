@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::error::CallError;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::{Json, MAX_DEPTH, is_too_deep, object, present, text};
+use crate::metrics::limit::Limit;
 use crate::ops::{self, UpdateOp};
 use crate::settings::Settings;
 use crate::wire::{self, put_string};
@@ -253,7 +254,7 @@ pub fn function(id: &str) -> Option<&'static str> {
 #[must_use]
 pub fn parse(id: &str, data: &[u8], settings: &Settings) -> Option<Result<Op, CallError>> {
     let function = function(id)?;
-    Some(read(function, data, settings).map_err(|detail| CallError::bad_input(function, detail)))
+    Some(read(function, data, settings).map_err(|Refusal { text, limit }| CallError::bad_input(function, text).past(limit)))
 }
 
 /// The operation of a call in the usual form, of the functions that are called most. `None` for others, and where something is wrong with
@@ -285,10 +286,22 @@ pub fn plain(call: &wire::call::Call<'_>, settings: &Settings) -> Option<(&'stat
 /// # Errors
 /// The limit that it passes.
 pub(crate) fn fits(value: &Json, settings: &Settings) -> Result<(), String> {
-    Limits::of(settings).check(value.as_bytes())
+    Limits::of(settings).check(value.as_bytes()).map_err(|refusal| refusal.text)
 }
 
-fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, String> {
+/// What is wrong with an input, and the limit that it passes if it is that.
+struct Refusal {
+    text: String,
+    limit: Option<Limit>,
+}
+
+impl<T: Into<String>> From<T> for Refusal {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), limit: None }
+    }
+}
+
+fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, Refusal> {
     if function == "stream::list_all" {
         return Ok(Op::ListAll);
     }
@@ -299,7 +312,7 @@ fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, 
         return Ok(Op::ListGroups { stream: Name::from(&*stream) });
     }
     let group = GroupKey::new(&stream, &limits.name("group_id", input.group_id)?);
-    let item = |group| Ok::<_, String>(ItemKey { group, item: Name::from(&*limits.name("item_id", input.item_id)?) });
+    let item = |group| Ok::<_, Refusal>(ItemKey { group, item: Name::from(&*limits.name("item_id", input.item_id)?) });
     Ok(match function {
         "stream::set" => Op::Set { key: item(group)?, data: limits.value(input.data)? },
         "stream::get" => Op::Get { key: item(group)? },
@@ -308,7 +321,7 @@ fn read(function: &'static str, data: &[u8], settings: &Settings) -> Result<Op, 
             let key = item(group)?;
             let raw = input.ops.ok_or("missing field `ops`")?;
             if is_too_deep(raw.get().as_bytes()) {
-                return Err(format!("`ops` is nested deeper than {MAX_DEPTH} levels"));
+                return Err(format!("`ops` is nested deeper than {MAX_DEPTH} levels").into());
             }
             let ops = ops::parse(raw).map_err(|error| error.to_string())?;
             Op::Update { key, ops, raw: Json::copy(raw) }
@@ -333,26 +346,28 @@ impl Limits {
         Self { name: settings.stream.max_name_bytes, value: settings.stream.max_value_bytes }
     }
 
-    fn name<'a>(self, key: &str, text: Option<Cow<'a, str>>) -> Result<Cow<'a, str>, String> {
+    fn name<'a>(self, key: &str, text: Option<Cow<'a, str>>) -> Result<Cow<'a, str>, Refusal> {
         let text = text.ok_or_else(|| format!("missing field `{key}`"))?;
         if text.len() > self.name {
-            return Err(format!("`{key}` has {} bytes; the limit is {} (`max_name_bytes`)", text.len(), self.name));
+            let text = format!("`{key}` has {} bytes; the limit is {} (`max_name_bytes`)", text.len(), self.name);
+            return Err(Refusal { text, limit: Some(Limit::Name) });
         }
         Ok(text)
     }
 
-    fn value(self, raw: Option<&RawValue>) -> Result<Json, String> {
+    fn value(self, raw: Option<&RawValue>) -> Result<Json, Refusal> {
         let raw = raw.ok_or("missing field `data`")?;
         self.check(raw.get().as_bytes())?;
         Ok(Json::copy(raw))
     }
 
-    fn check(self, data: &[u8]) -> Result<(), String> {
+    fn check(self, data: &[u8]) -> Result<(), Refusal> {
         if data.len() > self.value {
-            return Err(format!("`data` has {} bytes; the limit is {} (`max_value_bytes`)", data.len(), self.value));
+            let text = format!("`data` has {} bytes; the limit is {} (`max_value_bytes`)", data.len(), self.value);
+            return Err(Refusal { text, limit: Some(Limit::Value) });
         }
         if is_too_deep(data) {
-            return Err(format!("`data` is nested deeper than {MAX_DEPTH} levels"));
+            return Err(format!("`data` is nested deeper than {MAX_DEPTH} levels").into());
         }
         Ok(())
     }

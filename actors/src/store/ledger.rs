@@ -14,8 +14,10 @@ use crate::error::{CallError, Output};
 use crate::hash::{HashMap, HashSet};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 use crate::ops;
 
+use super::failure;
 use super::input::Op;
 
 /// Heads of groups that nobody watches are forgotten when more than this many are held; see [`Ledger::forget`].
@@ -166,7 +168,7 @@ impl Ledger {
     /// Where the backend fails or the result passes a limit; the operation then left nothing behind.
     pub fn apply(&mut self, op: Op) -> Result<Output, CallError> {
         let code = op.error_code();
-        let failed = |error: AdapterError| CallError::new(code, error.to_string());
+        let failed = |error: AdapterError| failure(code, &error);
         match op {
             Op::Get { key } => Ok(self.get(&key).map_err(failed)?.map_or(Output::Absent, Output::Value)),
             Op::Set { key, data } => {
@@ -417,7 +419,8 @@ pub fn updated(old: Option<&Json>, ops: &[ops::UpdateOp], max_value_bytes: usize
             "the value would have {} bytes; the limit is {} (`max_value_bytes`)",
             new.as_bytes().len(),
             max_value_bytes
-        )));
+        ))
+        .past(Some(Limit::Value)));
     }
     if crate::json::is_too_deep(new.as_bytes()) {
         return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));

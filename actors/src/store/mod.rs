@@ -321,7 +321,13 @@ impl Store {
 /// What a caller is told of a failure of the backend; `code` is that of the function.
 fn failure(code: &'static str, error: &AdapterError) -> CallError {
     let code = if matches!(error, AdapterError::Overloaded(_)) { error::OVERLOADED } else { code };
-    CallError::new(code, error.to_string())
+    let limit = match error {
+        AdapterError::TooLarge(_) => Some(Limit::Value),
+        AdapterError::TooManyStreams { .. } => Some(Limit::Streams),
+        AdapterError::Reserve { .. } => Some(Limit::Room),
+        _ => None,
+    };
+    CallError::new(code, error.to_string()).past(limit)
 }
 
 impl Actor for Store {

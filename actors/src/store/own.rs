@@ -156,7 +156,8 @@ impl Own {
                 self.metrics.committed.failed.add(1);
                 self.complain(&error, batch.len());
                 // Reads fail with the rest: they may have seen what was not stored.
-                let failed = |code| CallError::new(code, format!("not stored: {error}"));
+                let limit = failure("", &error).limit;
+                let failed = |code| CallError::new(code, format!("not stored: {error}")).past(limit);
                 publish::deliver(batch.into_iter().map(|(reply, outcome, function)| {
                     let outcome = outcome.and_then(|_| Err(failed(function.error_code())));
                     ended.count(function, &outcome);

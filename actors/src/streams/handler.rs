@@ -19,7 +19,7 @@ pub struct HandlerError(CallError);
 impl HandlerError {
     /// An error with a code of your own.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self(CallError { code: code.into().into(), message: message.into(), stacktrace: None })
+        Self(CallError { code: code.into().into(), message: message.into(), stacktrace: None, limit: None })
     }
 
     pub(super) fn into_call_error(self) -> CallError {

@@ -155,8 +155,8 @@ pub fn parse_error(raw: &RawValue) -> CallError {
         stacktrace: Option<String>,
     }
     match object::<Body>(raw.get().as_bytes()) {
-        Ok(Body { code, message, stacktrace }) => CallError { code: code.into(), message, stacktrace },
-        Err(_) => CallError { code: "invocation_failed".into(), message: raw.get().to_owned(), stacktrace: None },
+        Ok(Body { code, message, stacktrace }) => CallError { code: code.into(), message, stacktrace, limit: None },
+        Err(_) => CallError { code: "invocation_failed".into(), message: raw.get().to_owned(), stacktrace: None, limit: None },
     }
 }
 
@@ -393,6 +393,6 @@ mod tests {
         let raw = serde_json::value::to_raw_value("boom").unwrap();
         assert_eq!(parse_error(&raw).message, "\"boom\"");
         let raw = serde_json::value::to_raw_value(&json!({"code": "x", "message": "y", "stacktrace": null})).unwrap();
-        assert_eq!(parse_error(&raw), CallError { code: "x".into(), message: "y".into(), stacktrace: None });
+        assert_eq!(parse_error(&raw), CallError { code: "x".into(), message: "y".into(), stacktrace: None, limit: None });
     }
 }

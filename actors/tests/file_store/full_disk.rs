@@ -85,7 +85,8 @@ impl Acknowledged {
 /// Fails unless the error says that the disk is full, which one, and what to do.
 fn assert_full(error: &AdapterError) {
     let text = error.to_string();
-    assert!(matches!(error, AdapterError::Full { .. }) && text.contains("weir-mount-") && text.contains("free some space"), "{text}");
+    let full = matches!(error, AdapterError::Full { .. } | AdapterError::Reserve { .. });
+    assert!(full && text.contains("weir-mount-") && text.contains("free some space"), "{text}");
 }
 
 /// Sets an item until that succeeds; the first refusals must still say why.

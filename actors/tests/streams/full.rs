@@ -8,6 +8,7 @@ use weir_actors::adapter::memory::Memory;
 use weir_actors::adapter::{Adapter, AdapterError, Head, Items, Read, Write};
 use weir_actors::ids::{GroupKey, ItemKey, Name};
 use weir_actors::json::Json;
+use weir_actors::metrics::limit::Limit;
 use weir_actors::streams::Streams;
 
 use crate::soon;
@@ -61,7 +62,8 @@ impl Adapter for Small {
     }
 
     fn admit(&mut self) -> Result<(), AdapterError> {
-        self.1.takes(&self.1.full)
+        let reserve = |_| AdapterError::Reserve { path: "the disk".into(), detail: "next to nothing is free".into() };
+        self.1.takes(&self.1.full).map_err(reserve)
     }
 
     fn probe(&mut self) -> Result<(), AdapterError> {
@@ -133,6 +135,8 @@ async fn value_without_room_is_refused_alone_and_the_system_is_not_ready_until_t
     sent.unwrap();
     assert_eq!(deleted.unwrap().unwrap().as_bytes(), b"1");
     assert_eq!(streams.list_all().await.unwrap(), []);
+    let limits = streams.snapshot().limits;
+    assert!(limits.into_iter().all(|(limit, count)| count == if limit == Limit::Room { 2 } else { 0 }));
     // What takes no room does not show that there is some.
     assert!(!streams.not_ready().is_empty());
     streams.send("s", "g", "told", &5).await.unwrap();

@@ -72,6 +72,36 @@ async fn limits_of_workers_are_counted() {
 }
 
 #[tokio::test]
+async fn limits_of_what_is_stored_are_counted() {
+    let keys = json!({"max_value_bytes": 20, "max_streams": 1, "max_name_bytes": 20});
+    let server = Server::configured(keys, json!({"max_functions": 1}));
+    let worker = Worker::open(&server).await;
+    worker.set("s", "g", "i", json!({"n": 1})).await;
+    let item = |stream: &str, data: serde_json::Value| json!({"stream_name": stream, "group_id": "g", "item_id": "i", "data": data});
+    assert_eq!(worker.error("stream::set", item("s", json!("x".repeat(21)))).await.0, "deserialization_error");
+    let grow = json!([{"type": "set", "path": "text", "value": "x".repeat(20)}]);
+    let update = json!({"stream_name": "s", "group_id": "g", "item_id": "i", "ops": grow});
+    assert_eq!(worker.error("stream::update", update).await.0, "STREAM_UPDATE_ERROR");
+    assert_eq!(worker.error("stream::set", item("another", json!(1))).await.0, "STREAM_SET_ERROR");
+    assert_eq!(worker.error("stream::get", item(&"n".repeat(21), json!(1))).await.0, "deserialization_error");
+    let _functions = ["one", "two"].map(|id| worker.serve(id, |_| json!(null)));
+    worker.trigger("one", "stream", "one", json!({"stream_name": "s"}));
+    worker.trigger("two", "stream", "one", json!({"stream_name": "s"}));
+    worker.settle().await;
+    counted(
+        &server,
+        &[
+            ("stream.max_value_bytes", 2.0),
+            ("stream.max_streams", 1.0),
+            ("stream.max_name_bytes", 1.0),
+            ("stream.min_free_bytes", 0.0),
+            ("worker.max_functions", 2.0),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn refused_and_late_join_handlers_are_counted() {
     let server = Server::with(json!({"join_timeout_ms": 50}));
     let worker = Worker::open(&server).await;

@@ -54,14 +54,17 @@ impl Room {
         }
         let Some(left) = Left::of(store) else { return Ok(()) };
         let reserve = if grows { min_free_bytes } else { min_free_bytes / 2 };
-        let detail = if left.bytes < reserve.saturating_add(bytes as u64) {
-            format!("{} bytes are free, {reserve} are kept as a reserve, `min_free_bytes`", left.bytes)
-        } else if !left.has_files() {
-            format!("no more than {} files can be made there, {MIN_FREE_FILES} are kept as a reserve", left.files.unwrap_or_default())
-        } else {
-            return Ok(());
-        };
-        Err(AdapterError::Full { path: store.path().display().to_string(), detail })
+        let path = || store.path().display().to_string();
+        if left.bytes < reserve.saturating_add(bytes as u64) {
+            let detail = format!("{} bytes are free, {reserve} are kept as a reserve, `min_free_bytes`", left.bytes);
+            return Err(AdapterError::Reserve { path: path(), detail });
+        }
+        if !left.has_files() {
+            let files = left.files.unwrap_or_default();
+            let detail = format!("no more than {files} files can be made there, {MIN_FREE_FILES} are kept as a reserve");
+            return Err(AdapterError::Full { path: path(), detail });
+        }
+        Ok(())
     }
 
     /// RocksDB has refused a write.

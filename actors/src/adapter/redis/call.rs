@@ -12,8 +12,10 @@ use super::keys;
 use super::message::Parts;
 use super::script::{self, Written};
 use crate::adapter::AdapterError;
+use crate::error::CallError;
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
+use crate::metrics::limit::Limit;
 use crate::ops::UpdateOp;
 use crate::store::ledger::updated;
 
@@ -218,7 +220,11 @@ impl Call {
         {
             let old = script::old_value(group, base.clone());
             let made = updated(old.as_ref(), &update.ops, update.max_value_bytes);
-            update.made = Some(made.map_err(|error| AdapterError::Failed(error.message))?);
+            let failed = |error: CallError| match error.limit {
+                Some(Limit::Value) => AdapterError::TooLarge(error.message),
+                _ => AdapterError::Failed(error.message),
+            };
+            update.made = Some(made.map_err(failed)?);
         }
         Ok(())
     }

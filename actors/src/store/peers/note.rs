@@ -185,6 +185,7 @@ impl<'a> Failure<'a> {
             code: self.code.into_owned().into(),
             message: self.message.into_owned(),
             stacktrace: self.stacktrace.map(Cow::into_owned),
+            limit: None,
         }
     }
 }
