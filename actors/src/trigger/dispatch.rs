@@ -1,0 +1,141 @@
+//! From what happened to calls of the handlers: one queue per trigger, told as fast as its worker takes it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{AsyncContext, Context, Handler, Message};
+
+use super::config::Kind;
+use super::queue::{self, Queue, Step};
+use super::table::Binding;
+use super::{Triggers, is_false};
+use crate::functions::engine;
+use crate::json::Json;
+
+/// How soon a trigger is tried again whose worker has too much under way.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A handler (no answer) or a condition of a trigger has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ended {
+    binding: Arc<Binding>,
+    answer: Option<(queue::Ticket, bool)>,
+}
+
+/// A trigger with something to tell.
+pub(super) struct Trigger {
+    pub(super) binding: Arc<Binding>,
+    condition: Option<Box<str>>,
+    pub(super) queue: Queue,
+    retry_due: bool,
+}
+
+impl Triggers {
+    /// Has the handler of a trigger called with `payload`, when its turn comes.
+    pub(super) fn offer(
+        &mut self,
+        binding: &Arc<Binding>,
+        condition: Option<&str>,
+        payload: Json,
+        since: Instant,
+        ctx: &mut Context<Self>,
+    ) {
+        let new = || {
+            let queue = Queue::new(condition.is_some(), !matches!(binding.kind, Kind::Leave(_)));
+            let queue = if binding.one_at_a_time { queue.one_at_a_time() } else { queue };
+            Trigger { binding: binding.clone(), condition: condition.map(Into::into), queue, retry_due: false }
+        };
+        let dispatched = &self.registry.metrics.dispatched;
+        let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
+        if !Arc::ptr_eq(&trigger.binding, binding) {
+            // Registered anew with the same id; what the old one had left is no longer wanted.
+            dispatched.waiting.sub(trigger.queue.len() as u64);
+            *trigger = new();
+        }
+        if trigger.queue.push(payload, since) {
+            dispatched.waiting.add(1);
+        } else {
+            dispatched.dropped.add(1);
+            let dropped = trigger.queue.dropped;
+            if dropped.is_power_of_two() {
+                tracing::warn!(trigger = %binding.id, function = %binding.function_id, dropped, "trigger is behind; events were dropped");
+            }
+        }
+        self.pump(&binding.id.clone(), ctx);
+    }
+
+    fn pump(&mut self, id: &str, ctx: &mut Context<Self>) {
+        loop {
+            let Some(trigger) = self.active.get_mut(id) else { return };
+            if engine::is_busy(&self.registry, &trigger.binding.function_id) {
+                if !trigger.retry_due {
+                    trigger.retry_due = true;
+                    let id: Box<str> = id.into();
+                    ctx.run_later(RETRY, move |triggers, ctx| {
+                        if let Some(trigger) = triggers.active.get_mut(&id) {
+                            trigger.retry_due = false;
+                        }
+                        triggers.pump(&id, ctx);
+                    });
+                }
+                return;
+            }
+            let waiting = trigger.queue.len();
+            let step = trigger.queue.step();
+            let dispatched = &self.registry.metrics.dispatched;
+            dispatched.waiting.sub((waiting - trigger.queue.len()) as u64);
+            let Some(step) = step else { return };
+            let registry = self.registry.clone();
+            let binding = trigger.binding.clone();
+            // Not futures of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
+            let dispatcher = ctx.address();
+            match step {
+                Step::Call(payload, since) => {
+                    dispatched.lag.took(since.elapsed());
+                    let limit = self.registry.settings.worker.invocation_timeout;
+                    let call = registry.call(&binding.function_id, payload, limit);
+                    actix::spawn(async move {
+                        if let Err(error) = call.await {
+                            tracing::warn!(trigger = %binding.id, function = %binding.function_id, code = %error.code, %error, "trigger handler failed");
+                        }
+                        dispatcher.do_send(Ended { binding, answer: None });
+                    });
+                }
+                Step::Ask(ticket, payload) => {
+                    let Some(condition) = trigger.condition.clone() else { return };
+                    let limit = self.registry.settings.stream.join_timeout;
+                    let call = registry.call(&condition, payload, limit);
+                    actix::spawn(async move {
+                        let passed = match call.await {
+                            Ok(output) => !is_false(&output),
+                            Err(error) => {
+                                tracing::warn!(trigger = %binding.id, function = %condition, code = %error.code, %error, "condition failed; handler skipped");
+                                false
+                            }
+                        };
+                        dispatcher.do_send(Ended { binding, answer: Some((ticket, passed)) });
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Ended> for Triggers {
+    type Result = ();
+
+    fn handle(&mut self, Ended { binding, answer }: Ended, ctx: &mut Self::Context) {
+        // A trigger that was replaced or removed meanwhile has nothing to go on with.
+        let Some(trigger) = self.active.get_mut(&binding.id).filter(|trigger| Arc::ptr_eq(&trigger.binding, &binding)) else { return };
+        match answer {
+            Some((ticket, passed)) => trigger.queue.answer(ticket, passed),
+            None => trigger.queue.done(),
+        }
+        if trigger.queue.is_idle() {
+            self.active.remove(&binding.id);
+        } else {
+            self.pump(&binding.id, ctx);
+        }
+    }
+}
