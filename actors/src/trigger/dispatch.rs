@@ -69,23 +69,23 @@ impl Triggers {
         loop {
             let Some(trigger) = self.active.get_mut(id) else { return };
             if engine::is_busy(&self.registry, &trigger.binding.function_id) {
-                if !trigger.retry_due {
-                    trigger.retry_due = true;
-                    let id: Box<str> = id.into();
-                    ctx.run_later(RETRY, move |triggers, ctx| {
-                        if let Some(trigger) = triggers.active.get_mut(&id) {
-                            trigger.retry_due = false;
-                        }
-                        triggers.pump(&id, ctx);
-                    });
-                }
-                return;
+                return self.retry(id, ctx);
             }
+            // A condition that its worker refuses would count as one that says no.
+            let may_ask = !trigger.condition.as_deref().is_some_and(|condition| engine::is_busy(&self.registry, condition));
             let waiting = trigger.queue.len();
-            let step = trigger.queue.step();
+            let step = trigger.queue.step(may_ask);
             let dispatched = &self.registry.metrics.dispatched;
             dispatched.waiting.sub((waiting - trigger.queue.len()) as u64);
-            let Some(step) = step else { return };
+            let Some(step) = step else {
+                if trigger.queue.is_idle() {
+                    // Its last condition has said no.
+                    self.active.remove(id);
+                } else if !may_ask {
+                    self.retry(id, ctx);
+                }
+                return;
+            };
             let registry = self.registry.clone();
             let binding = trigger.binding.clone();
             // Not futures of this actor: actix (0.13) polls all of those whenever one of them wakes, and not in the order of their making.
@@ -119,6 +119,18 @@ impl Triggers {
                 }
             }
         }
+    }
+
+    fn retry(&mut self, id: &str, ctx: &mut Context<Self>) {
+        let Some(trigger) = self.active.get_mut(id).filter(|trigger| !trigger.retry_due) else { return };
+        trigger.retry_due = true;
+        let id: Box<str> = id.into();
+        ctx.run_later(RETRY, move |triggers, ctx| {
+            if let Some(trigger) = triggers.active.get_mut(&id) {
+                trigger.retry_due = false;
+            }
+            triggers.pump(&id, ctx);
+        });
     }
 }
 

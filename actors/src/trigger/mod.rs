@@ -14,6 +14,8 @@ pub mod grace;
 pub mod queue;
 pub mod reason;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

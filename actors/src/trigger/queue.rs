@@ -99,8 +99,8 @@ impl Queue {
         true
     }
 
-    /// The next thing to do, if there is one and the window has room.
-    pub fn step(&mut self) -> Option<Step> {
+    /// The next thing to do, if there is one and the window has room; the condition is asked only where it `may_ask`.
+    pub fn step(&mut self, may_ask: bool) -> Option<Step> {
         while self.events.front().is_some_and(|event| event.condition == Condition::Failed) {
             self.pop();
         }
@@ -108,7 +108,7 @@ impl Queue {
             self.in_flight += 1;
             return self.pop().map(|event| Step::Call(event.payload, event.since));
         }
-        if self.conditional && self.asked < WINDOW {
+        if self.conditional && may_ask && self.asked < WINDOW {
             let event = self.events.iter_mut().take(WINDOW).find(|event| event.condition == Condition::Unasked)?;
             event.condition = Condition::Asked;
             self.asked += 1;
@@ -149,7 +149,7 @@ mod tests {
 
     /// Whose handler is called next.
     fn called(queue: &mut Queue) -> Option<Json> {
-        match queue.step()? {
+        match queue.step(true)? {
             Step::Call(payload, _) => Some(payload),
             Step::Ask(..) => None,
         }
@@ -168,7 +168,7 @@ mod tests {
         for n in 0..WINDOW as u64 {
             assert_eq!(called(&mut queue), Some(payload(n)));
         }
-        assert_eq!(queue.step(), None);
+        assert_eq!(queue.step(true), None);
         queue.done();
         assert_eq!(called(&mut queue), Some(payload(WINDOW as u64)));
     }
@@ -190,15 +190,29 @@ mod tests {
             queue.push(payload(n), Instant::now());
         }
         for n in 0..3 {
-            assert_eq!(queue.step(), Some(Step::Ask(n, payload(n))));
+            assert_eq!(queue.step(true), Some(Step::Ask(n, payload(n))));
         }
         queue.answer(2, true);
         queue.answer(1, false);
-        assert_eq!(queue.step(), None);
+        assert_eq!(queue.step(true), None);
         queue.answer(0, true);
         assert_eq!(called(&mut queue), Some(payload(0)));
         assert_eq!(called(&mut queue), Some(payload(2)));
-        assert_eq!(queue.step(), None);
+        assert_eq!(queue.step(true), None);
+    }
+
+    #[test]
+    fn condition_that_may_not_be_asked_holds_up_no_handler() {
+        let mut queue = Queue::new(true, true);
+        queue.push(payload(0), Instant::now());
+        queue.push(payload(1), Instant::now());
+        assert_eq!(queue.step(false), None);
+        assert_eq!(queue.step(true), Some(Step::Ask(0, payload(0))));
+        assert_eq!(queue.step(false), None);
+        queue.answer(0, true);
+        assert!(matches!(queue.step(false), Some(Step::Call(..))));
+        assert_eq!(queue.step(false), None);
+        assert_eq!(queue.step(true), Some(Step::Ask(1, payload(1))));
     }
 
     #[test]

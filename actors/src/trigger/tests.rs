@@ -1,0 +1,152 @@
+#![allow(clippy::unwrap_used)]
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix::Addr;
+use parking_lot::RwLock;
+
+use super::*;
+use crate::functions::table::FunctionInfo;
+use crate::functions::unread::Unread;
+use crate::functions::{Invoke, ToWorker, Worker};
+use crate::guardian::Guardian;
+use crate::ids::{GroupKey, SocketId};
+use crate::settings::Settings;
+
+/// A worker that answers from when it is told to.
+struct Host {
+    worker: Arc<RwLock<Option<Arc<Worker>>>>,
+    held: Vec<Invoke>,
+    answers: Option<bool>,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Actor for Host {
+    type Context = Context<Self>;
+}
+
+/// What it answers to all that it holds, and to what comes.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Answer(bool);
+
+impl Host {
+    fn answer(&mut self) {
+        let Some(answer) = self.answers else { return };
+        for call in self.held.drain(..) {
+            self.worker.read().as_ref().unwrap().in_flight.fetch_sub(1, Ordering::Relaxed);
+            call.reply.send(Ok(Output::Value(Json::from_value(&answer.into()))));
+        }
+    }
+}
+
+impl Handler<ToWorker> for Host {
+    type Result = ();
+
+    fn handle(&mut self, message: ToWorker, _: &mut Self::Context) {
+        let ToWorker::Invoke(call) = message else { return };
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.held.push(call);
+        self.answer();
+    }
+}
+
+impl Handler<Answer> for Host {
+    type Result = ();
+
+    fn handle(&mut self, Answer(answer): Answer, _: &mut Self::Context) {
+        self.answers = Some(answer);
+        self.answer();
+    }
+}
+
+/// A dispatcher whose workers take so many calls.
+fn start(max_invocations: usize) -> (Arc<Registry>, Addr<Triggers>) {
+    let mut settings = Settings::default();
+    settings.worker.max_invocations = max_invocations;
+    let registry = Registry::new(settings);
+    let (guardian, _failure) = Guardian::new();
+    let sentinel = Sentinel::new("triggers", Arc::new(true.into()), guardian.start().recipient());
+    (registry.clone(), Triggers::new(registry, sentinel).start())
+}
+
+/// A worker that serves a function, and how often it was called.
+fn serve(registry: &Registry, function: &str) -> (Addr<Host>, Arc<AtomicUsize>) {
+    let (calls, known) = (Arc::<AtomicUsize>::default(), Arc::<RwLock<_>>::default());
+    let host = Host { worker: known.clone(), held: Vec::new(), answers: None, calls: calls.clone() }.start();
+    let worker = Arc::new(Worker {
+        id: function.to_owned(),
+        reattach_token: String::new(),
+        socket: SocketId::next(),
+        address: String::new(),
+        connected_at: 0,
+        details: RwLock::default(),
+        in_flight: AtomicUsize::new(0),
+        unread: Unread::new(1 << 20),
+        session: host.clone().recipient(),
+    });
+    *known.write() = Some(worker.clone());
+    registry.register_function(function, &worker, FunctionInfo::default());
+    (host, calls)
+}
+
+fn bind(registry: &Registry, trigger_type: &str, function: &str, config: &serde_json::Value) -> Arc<Binding> {
+    let config = Json::from_value(config);
+    let binding = Binding {
+        id: function.into(),
+        trigger_type: trigger_type.into(),
+        function_id: function.into(),
+        kind: Kind::parse(trigger_type, &config).unwrap(),
+        config,
+        metadata: None,
+        owner: SocketId::next(),
+        one_at_a_time: false,
+    };
+    registry.triggers.write().register(binding).0
+}
+
+fn membership(stream: &str) -> Membership {
+    Membership { subscription_id: "1".into(), known_as: None, group: GroupKey::new(stream, "g"), item: None, context: None }
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), met).await.unwrap();
+}
+
+fn count(calls: &AtomicUsize) -> usize {
+    calls.load(Ordering::SeqCst)
+}
+
+#[actix_rt::test]
+async fn event_waits_for_a_worker_that_takes_no_more_conditions() {
+    let (registry, dispatcher) = start(10);
+    let (handler, handled) = serve(&registry, "handler");
+    let (condition, asked) = serve(&registry, "condition");
+    handler.send(Answer(true)).await.unwrap();
+    bind(&registry, "stream:leave", "handler", &json!({"condition_function_id": "condition"}));
+    for _ in 0..100 {
+        dispatcher.send(Left(membership("s"), Reason::Left)).await.unwrap();
+    }
+    until(|| count(&asked) > 5).await;
+    condition.send(Answer(true)).await.unwrap();
+    until(|| count(&handled) == 100).await;
+    assert_eq!(count(&asked), 100);
+}
+
+#[actix_rt::test]
+async fn trigger_whose_condition_says_no_has_told_all() {
+    let (registry, dispatcher) = start(10);
+    let (condition, asked) = serve(&registry, "condition");
+    bind(&registry, "stream:leave", "nobody", &json!({"condition_function_id": "condition"}));
+    dispatcher.send(Left(membership("s"), Reason::Left)).await.unwrap();
+    until(|| count(&asked) == 1).await;
+    assert!(!dispatcher.send(Finish).await.unwrap());
+    condition.send(Answer(false)).await.unwrap();
+    while !dispatcher.send(Finish).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+}
