@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use actix::Message;
 use bytes::BufMut;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::config::Filter;
 use super::reason::Reason;
 use super::table::Binding;
+use super::turns::{self, Turns};
 use crate::error;
 use crate::functions::Registry;
 use crate::ids::{GroupKey, Name};
@@ -119,6 +120,11 @@ impl Admission {
         before.map(drop).map_err(|state| state.checked_sub(ABANDONED).and_then(Reason::at).unwrap_or(Reason::Lost))
     }
 
+    /// Whether the client has gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.state.load(Ordering::Acquire) >= ABANDONED
+    }
+
     /// The client has gone. True where it had been admitted: the caller fires the leave.
     #[must_use]
     pub fn abandon(&self, reason: Reason) -> bool {
@@ -126,11 +132,15 @@ impl Admission {
     }
 }
 
-/// Asks every trigger.
-pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<Binding>, Filter)]) -> Verdict {
+/// Asks every trigger, each function when there is a turn for it. One whose client goes meanwhile is admitted where a handler was told
+/// of it, so that the leave is told too.
+pub(super) async fn ask(registry: &Registry, admit: &mut Admit, turns: &[Turn]) -> Verdict {
+    let Admit { membership, triggers, admission, reply } = admit;
     let payload = membership.payload();
     let settings = &registry.settings.stream;
-    for (binding, filter) in triggers {
+    let gone = |told| if told { Verdict::Admitted } else { Verdict::Refused };
+    let mut told = false;
+    for ((binding, filter), turn) in triggers.iter().zip(turns) {
         let failed = |function: &str, error: &error::CallError| {
             if error.code == error::INVOCATION_TIMEOUT {
                 registry.metrics.limit(Limit::Join);
@@ -138,7 +148,8 @@ pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<
             tracing::warn!(trigger = %binding.id, function, code = %error.code, %error, "a join trigger failed");
             settings.join_failure == JoinFailure::Refuse
         };
-        if let Some(condition) = &filter.condition {
+        if let (Some(condition), Some(turns)) = (&filter.condition, &turn.condition) {
+            let Some(_turn) = turns::wait(turns, admission, reply).await else { return gone(told) };
             match registry.call(condition.as_str(), payload.clone(), settings.join_timeout).await {
                 Ok(output) if super::is_false(&output) => continue,
                 Ok(_) => {}
@@ -147,6 +158,8 @@ pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<
                 Err(_) => continue,
             }
         }
+        let Some(_turn) = turns::wait(&turn.handler, admission, reply).await else { return gone(told) };
+        told = true;
         match registry.call(&binding.function_id, payload.clone(), settings.join_timeout).await {
             Ok(output) => {
                 if refuses(&output.into_json()) {
@@ -158,6 +171,19 @@ pub async fn ask(registry: &Registry, membership: &Membership, triggers: &[(Arc<
         }
     }
     Verdict::Admitted
+}
+
+/// The turns at the functions of one trigger.
+pub(super) struct Turn {
+    condition: Option<Arc<Semaphore>>,
+    handler: Arc<Semaphore>,
+}
+
+impl Turn {
+    pub(super) fn at(turns: &mut Turns, (binding, filter): &(Arc<Binding>, Filter)) -> Self {
+        let condition = filter.condition.as_ref().map(|condition| turns.of(condition.as_str()));
+        Self { condition, handler: turns.of(&binding.function_id) }
+    }
 }
 
 /// Whether a handler's result is an object with `"unauthorized": true`.

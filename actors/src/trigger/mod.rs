@@ -16,6 +16,7 @@ pub mod reason;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use crate::change::Change;
 use crate::error::Output;
@@ -31,16 +31,17 @@ use crate::functions::{Registry, engine};
 use crate::guardian::Sentinel;
 use crate::json::Json;
 use crate::store::Triggered;
-use admission::{Admit, Membership, Verdict};
+use admission::{Admit, Membership, Turn, Verdict};
 use config::{Filter, Kind};
 use dispatch::Trigger;
 use grace::Grace;
 use reason::Reason;
 use table::Binding;
+use turns::Turns;
 
 /// Batches that may wait for the dispatcher.
 pub const MAILBOX: usize = 1_024;
-/// Joins that are asked about at a time; the others wait their turn.
+/// Joins that one function is asked about at a time; the others wait their turn.
 const ADMISSIONS: usize = 1_000;
 /// How long changes of the set of functions are gathered before they are told.
 const GATHER: Duration = Duration::from_millis(100);
@@ -95,8 +96,8 @@ pub struct Triggers {
     active: HashMap<Box<str>, Trigger>,
     functions: HashSet<Box<str>>,
     gathering: bool,
-    /// How many joins may be asked about at a time.
-    admissions: Arc<Semaphore>,
+    /// At the functions that joins ask.
+    turns: Turns,
     grace: Grace,
     /// Whether a timer runs for the next leave that is held back.
     waking: bool,
@@ -108,7 +109,7 @@ impl Triggers {
     #[must_use]
     pub fn new(registry: Arc<Registry>, sentinel: Sentinel) -> Self {
         // Half of what a worker takes, so that joins alone never fill it.
-        let admissions = Arc::new(Semaphore::new((registry.settings.worker.max_invocations / 2).clamp(1, ADMISSIONS)));
+        let turns = Turns::new((registry.settings.worker.max_invocations / 2).clamp(1, ADMISSIONS));
         let grace = Grace::new(registry.settings.stream.leave_grace, grace::HELD);
         Self {
             registry,
@@ -116,7 +117,7 @@ impl Triggers {
             active: HashMap::new(),
             functions: HashSet::new(),
             gathering: false,
-            admissions,
+            turns,
             grace,
             waking: false,
             _sentinel: sentinel,
@@ -229,12 +230,13 @@ impl Handler<Admit> for Triggers {
             let _ = reply.send(Verdict::Admitted);
             return;
         }
-        let (registry, turn, dispatcher) = (self.registry.clone(), self.admissions.clone(), ctx.address());
+        let turns: Vec<_> = triggers.iter().map(|trigger| Turn::at(&mut self.turns, trigger)).collect();
+        let (registry, dispatcher) = (self.registry.clone(), ctx.address());
+        let mut admit = Admit { membership, triggers, admission, reply };
         actix::spawn(async move {
             // A wave of clients waits its turn here, in order, and is not refused because a worker is busy with the others.
-            let turn = turn.acquire().await;
-            let verdict = admission::ask(&registry, &membership, &triggers).await;
-            drop(turn);
+            let verdict = admission::ask(&registry, &mut admit, &turns).await;
+            let Admit { membership, admission, reply, .. } = admit;
             if verdict == Verdict::Admitted
                 && let Err(reason) = admission.admit()
             {

@@ -3,7 +3,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Addr;
 use parking_lot::RwLock;
+use tokio::sync::oneshot;
 
+use super::admission::Admission;
 use super::*;
 use crate::functions::table::FunctionInfo;
 use crate::functions::unread::Unread;
@@ -149,4 +151,72 @@ async fn trigger_whose_condition_says_no_has_told_all() {
     while !dispatcher.send(Finish).await.unwrap() {
         tokio::task::yield_now().await;
     }
+}
+
+/// A client asks to join a stream that a handler guards; dropping the answer is its going away.
+fn join(dispatcher: &Addr<Triggers>, handler: &Arc<Binding>) -> (Arc<Admission>, oneshot::Receiver<Verdict>) {
+    let (admission, (reply, verdict)) = (Arc::<Admission>::default(), oneshot::channel());
+    let triggers = vec![(handler.clone(), Filter::default())];
+    dispatcher.do_send(Admit { membership: membership("s"), triggers, admission: admission.clone(), reply });
+    (admission, verdict)
+}
+
+#[actix_rt::test]
+async fn joins_that_a_hanging_handler_guards_hold_up_no_others() {
+    let (registry, dispatcher) = start(10);
+    let (hanging, hung) = serve(&registry, "hangs");
+    let (handler, _) = serve(&registry, "answers");
+    handler.send(Answer(true)).await.unwrap();
+    let [guarded, other] = ["hangs", "answers"].map(|id| bind(&registry, "stream:join", id, &json!({})));
+    let waiting: Vec<_> = (0..100).map(|_| join(&dispatcher, &guarded).1).collect();
+    assert_eq!(join(&dispatcher, &other).1.await, Ok(Verdict::Admitted));
+    assert_eq!(count(&hung), 5);
+    hanging.send(Answer(true)).await.unwrap();
+    for verdict in waiting {
+        assert_eq!(verdict.await, Ok(Verdict::Admitted));
+    }
+    assert_eq!(count(&hung), 100);
+}
+
+#[actix_rt::test]
+async fn handler_is_not_asked_about_clients_that_have_gone_while_they_waited() {
+    let (registry, dispatcher) = start(2);
+    let (hanging, asked) = serve(&registry, "hangs");
+    let guarded = bind(&registry, "stream:join", "hangs", &json!({}));
+    let first = join(&dispatcher, &guarded).1;
+    until(|| count(&asked) == 1).await;
+    let gone: Vec<_> = (0..100).map(|_| join(&dispatcher, &guarded)).collect();
+    let left = join(&dispatcher, &guarded);
+    let last = join(&dispatcher, &guarded).1;
+    dispatcher.send(Finish).await.unwrap();
+    let admissions: Vec<_> = gone.into_iter().map(|(admission, _)| admission).collect();
+    // Their tasks end although the handler still hangs.
+    until(|| admissions.iter().all(|admission| Arc::strong_count(admission) == 1)).await;
+    assert!(!left.0.abandon(Reason::Left));
+    hanging.send(Answer(true)).await.unwrap();
+    assert_eq!((first.await, left.1.await, last.await), (Ok(Verdict::Admitted), Ok(Verdict::Refused), Ok(Verdict::Admitted)));
+    assert_eq!(count(&asked), 2);
+}
+
+#[actix_rt::test]
+async fn client_that_goes_between_two_handlers_is_told_to_have_left() {
+    let (registry, dispatcher) = start(2);
+    let (first, told) = serve(&registry, "first");
+    let (second, asked) = serve(&registry, "second");
+    let (leave, left) = serve(&registry, "leave");
+    leave.send(Answer(true)).await.unwrap();
+    bind(&registry, "stream:leave", "leave", &json!({}));
+    let [one, two] = ["first", "second"].map(|id| bind(&registry, "stream:join", id, &json!({})));
+    let _hangs = join(&dispatcher, &two);
+    until(|| count(&asked) == 1).await;
+    let (admission, (reply, verdict)) = (Arc::<Admission>::default(), oneshot::channel());
+    let triggers = vec![(one, Filter::default()), (two, Filter::default())];
+    dispatcher.do_send(Admit { membership: membership("s"), triggers, admission: admission.clone(), reply });
+    until(|| count(&told) == 1).await;
+    first.send(Answer(true)).await.unwrap();
+    assert!(!admission.abandon(Reason::Lost));
+    drop(verdict);
+    until(|| count(&left) == 1).await;
+    second.send(Answer(true)).await.unwrap();
+    assert_eq!(count(&asked), 1);
 }
