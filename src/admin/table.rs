@@ -195,9 +195,14 @@ pub(super) const METRICS: &[Metric] = &[
     gauge("weir_trigger_events_waiting", "", "Events that wait until their trigger's handler can be called.", |now, out| {
         out.one(now.events_waiting);
     }),
-    counter("weir_trigger_events_dropped_total", "", "Events that were dropped because too many waited for their trigger.", |now, out| {
-        out.one(now.events_dropped);
-    }),
+    counter(
+        "weir_trigger_events_dropped_total",
+        "",
+        "Events that were dropped because too many waited for their trigger, or because it ended.",
+        |now, out| {
+            out.one(now.events_dropped);
+        },
+    ),
     histogram("weir_trigger_lag_seconds", "From a commit, or a join or leave, until a trigger's handler is called.", |now, out| {
         out.seconds(&now.trigger_lag);
     }),

@@ -91,10 +91,18 @@ impl Store {
             self.registry.metrics.committed.news_waiting.set(self.news.len() as u64);
         }
         if self.news.len() > NEWS {
-            let before = self.news.len();
-            self.news.retain(|news| !matches!(news, News::Changes(..)));
+            let (before, mut dropped) = (self.news.len(), 0);
+            self.news.retain(|news| match news {
+                News::Changes(changes, _) => {
+                    dropped += changes.len() as u64;
+                    false
+                }
+                News::Triggered(_) => true,
+            });
             self.registry.metrics.committed.news_waiting.set(self.news.len() as u64);
-            tracing::error!(batches = before - self.news.len(), "the trigger dispatcher is behind; triggers miss these changes");
+            // Once each, whoever watches them.
+            self.registry.metrics.dispatched.dropped.add(dropped);
+            tracing::error!(batches = before - self.news.len(), dropped, "the trigger dispatcher is behind; triggers miss these changes");
         }
         if !self.retry_due && (!self.news.is_empty() || !self.lagging.is_empty()) {
             self.retry_due = true;

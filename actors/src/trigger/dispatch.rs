@@ -11,6 +11,7 @@ use super::table::Binding;
 use super::{Triggers, is_false};
 use crate::functions::engine;
 use crate::json::Json;
+use crate::metrics::Dispatched;
 
 /// How soon a trigger is tried again whose worker has too much under way.
 const RETRY: Duration = Duration::from_millis(10);
@@ -31,6 +32,20 @@ pub(super) struct Trigger {
     retry_due: bool,
 }
 
+impl Trigger {
+    /// The trigger has ended. What waits for it was for a worker that has taken it back or gone; one that comes with the same id may be
+    /// another version, and begins with what happens from then on.
+    pub(super) fn give_up(self, dispatched: &Dispatched) {
+        let dropped = self.queue.len() as u64;
+        if dropped > 0 {
+            dispatched.waiting.sub(dropped);
+            dispatched.dropped.add(dropped);
+            let (trigger, function) = (&self.binding.id, &self.binding.function_id);
+            tracing::warn!(%trigger, %function, dropped, "trigger has ended; events that waited for it were dropped");
+        }
+    }
+}
+
 impl Triggers {
     /// Has the handler of a trigger called with `payload`, when its turn comes.
     pub(super) fn offer(
@@ -49,9 +64,8 @@ impl Triggers {
         let dispatched = &self.registry.metrics.dispatched;
         let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
         if !Arc::ptr_eq(&trigger.binding, binding) {
-            // Registered anew with the same id; what the old one had left is no longer wanted.
-            dispatched.waiting.sub(trigger.queue.len() as u64);
-            *trigger = new();
+            // Registered anew with the same id.
+            std::mem::replace(trigger, new()).give_up(dispatched);
         }
         if trigger.queue.push(payload, since) {
             dispatched.waiting.add(1);

@@ -208,7 +208,7 @@ impl Handler<News> for Triggers {
                 if self.active.get(&binding.id).is_some_and(|trigger| Arc::ptr_eq(&trigger.binding, &binding))
                     && let Some(trigger) = self.active.remove(&binding.id)
                 {
-                    self.registry.metrics.dispatched.waiting.sub(trigger.queue.len() as u64);
+                    trigger.give_up(&self.registry.metrics.dispatched);
                 }
             }
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use weir_actors::adapter::memory::Memory;
 use weir_actors::adapter::{Adapter, AdapterError, Head, Items, Read, Write};
@@ -11,7 +10,7 @@ use weir_actors::json::Json;
 use weir_actors::metrics::limit::Limit;
 use weir_actors::streams::Streams;
 
-use crate::soon;
+use crate::{soon, until};
 
 /// What a disk says, and what it was asked.
 #[derive(Default)]
@@ -88,15 +87,6 @@ impl Adapter for Small {
 async fn start() -> (Streams, Arc<Disk>) {
     let disk = Arc::<Disk>::default();
     (Streams::builder().adapter(Small(Memory::new(), disk.clone())).start().await.unwrap(), disk)
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    let met = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    soon(met).await;
 }
 
 #[tokio::test]

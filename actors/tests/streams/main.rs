@@ -32,6 +32,15 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("nothing comes of it")
 }
 
+async fn until(condition: impl Fn() -> bool) {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(met).await;
+}
+
 async fn start(settings: Settings) -> Streams {
     Streams::builder().settings(settings).start().await.unwrap()
 }

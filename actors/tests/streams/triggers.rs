@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use weir_actors::settings::Settings;
 use weir_actors::streams::{Change, Event, HandlerError, Watch};
 
-use crate::{Person, person, soon, start};
+use crate::{Person, person, soon, start, until};
 
 #[tokio::test]
 async fn changes_are_handled_in_order_and_one_at_a_time() {
@@ -99,4 +99,23 @@ async fn handler_that_writes_is_not_waited_for_by_its_own_write() {
         }
     }
     soon(streams.shutdown()).await;
+}
+
+#[tokio::test]
+async fn events_that_wait_for_a_trigger_that_ends_are_dropped_and_counted() {
+    let streams = start(Settings::default()).await;
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let hangs = move |_: Change<u32>| {
+        sender.send(()).unwrap();
+        std::future::pending::<Result<(), HandlerError>>()
+    };
+    let registration = streams.on_change(Watch::stream("s"), hangs).unwrap();
+    for n in 0..10_u32 {
+        streams.set("s", "g", "i", &n).await.unwrap();
+    }
+    soon(handled.recv()).await.unwrap();
+    until(|| streams.snapshot().events_waiting == 9).await;
+    registration.end();
+    until(|| streams.snapshot().events_dropped == 9).await;
+    assert_eq!(streams.snapshot().events_waiting, 0);
 }
