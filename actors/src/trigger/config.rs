@@ -88,6 +88,15 @@ impl Kind {
         })
     }
 
+    /// The function that is asked before the handler, if there is one.
+    #[must_use]
+    pub fn condition(&self) -> Option<&str> {
+        match self {
+            Self::Stream(filter) | Self::Join(filter) | Self::Leave(filter) => filter.condition.as_ref().map(Name::as_str),
+            Self::FunctionsAvailable | Self::WorkersAvailable | Self::Custom => None,
+        }
+    }
+
     /// Whether `trigger_type` is one that Weir serves itself.
     #[must_use]
     pub fn is_built_in(trigger_type: &str) -> bool {

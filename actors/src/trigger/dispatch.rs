@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use actix::{AsyncContext, Context, Handler, Message};
 
 use super::config::Kind;
+use super::failures::Who;
 use super::queue::{self, Queue, Step};
 use super::table::Binding;
-use super::{Triggers, is_false};
+use super::{Triggers, failures, is_false};
+use crate::error::{self, CallError};
 use crate::functions::engine;
 use crate::json::Json;
 use crate::metrics::Dispatched;
@@ -22,6 +24,7 @@ const RETRY: Duration = Duration::from_millis(10);
 struct Ended {
     binding: Arc<Binding>,
     answer: Option<(queue::Ticket, bool)>,
+    error: Option<CallError>,
 }
 
 /// A trigger with something to tell.
@@ -110,10 +113,8 @@ impl Triggers {
                     let limit = self.registry.settings.worker.invocation_timeout;
                     let call = registry.call(&binding.function_id, payload, limit);
                     actix::spawn(async move {
-                        if let Err(error) = call.await {
-                            tracing::warn!(trigger = %binding.id, function = %binding.function_id, code = %error.code, %error, "trigger handler failed");
-                        }
-                        dispatcher.do_send(Ended { binding, answer: None });
+                        let error = call.await.err();
+                        dispatcher.do_send(Ended { binding, answer: None, error });
                     });
                 }
                 Step::Ask(ticket, payload) => {
@@ -121,18 +122,43 @@ impl Triggers {
                     let limit = self.registry.settings.stream.join_timeout;
                     let call = registry.call(&condition, payload, limit);
                     actix::spawn(async move {
-                        let passed = match call.await {
-                            Ok(output) => !is_false(&output),
-                            Err(error) => {
-                                tracing::warn!(trigger = %binding.id, function = %condition, code = %error.code, %error, "condition failed; handler skipped");
-                                false
-                            }
+                        let (passed, error) = match call.await {
+                            Ok(output) => (!is_false(&output), None),
+                            Err(error) => (false, Some(error)),
                         };
-                        dispatcher.do_send(Ended { binding, answer: Some((ticket, passed)) });
+                        dispatcher.do_send(Ended { binding, answer: Some((ticket, passed)), error });
                     });
                 }
             }
         }
+    }
+
+    /// A handler, or a condition, has failed.
+    fn failed(&mut self, binding: &Binding, asked: bool, error: &CallError, ctx: &mut Context<Self>) {
+        if error.code == error::OVERLOADED {
+            // It was not called at all: whoever else calls its worker was faster.
+            self.registry.metrics.dispatched.dropped.add(1);
+        }
+        let function = if asked { binding.kind.condition().unwrap_or_default() } else { &binding.function_id };
+        let was_empty = self.failures.is_empty();
+        let who = (binding.id.clone(), function.into(), asked);
+        if self.failures.add(&who, error) {
+            complain(&who, 1, error);
+        }
+        if was_empty {
+            self.report_later(ctx);
+        }
+    }
+
+    fn report_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(failures::PERIOD, |triggers, ctx| {
+            for (who, times, error) in triggers.failures.take() {
+                complain(&who, times, &error);
+            }
+            if !triggers.failures.is_empty() {
+                triggers.report_later(ctx);
+            }
+        });
     }
 
     fn retry(&mut self, id: &str, ctx: &mut Context<Self>) {
@@ -148,10 +174,22 @@ impl Triggers {
     }
 }
 
+/// Calls for a trigger have failed so many times since the log was last told, with this at last.
+fn complain((trigger, function, asked): &Who, times: u64, error: &CallError) {
+    if *asked {
+        tracing::warn!(%trigger, %function, times, code = %error.code, %error, "condition failed; handler skipped");
+    } else {
+        tracing::warn!(%trigger, %function, times, code = %error.code, %error, "trigger handler failed");
+    }
+}
+
 impl Handler<Ended> for Triggers {
     type Result = ();
 
-    fn handle(&mut self, Ended { binding, answer }: Ended, ctx: &mut Self::Context) {
+    fn handle(&mut self, Ended { binding, answer, error }: Ended, ctx: &mut Self::Context) {
+        if let Some(error) = error {
+            self.failed(&binding, answer.is_some(), &error, ctx);
+        }
         // A trigger that was replaced or removed meanwhile has nothing to go on with.
         let Some(trigger) = self.active.get_mut(&binding.id).filter(|trigger| Arc::ptr_eq(&trigger.binding, &binding)) else { return };
         match answer {

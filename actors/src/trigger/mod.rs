@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod config;
 mod dispatch;
+mod failures;
 pub mod grace;
 pub mod queue;
 pub mod reason;
@@ -34,6 +35,7 @@ use crate::store::Triggered;
 use admission::{Admit, Membership, Turn, Verdict};
 use config::{Filter, Kind};
 use dispatch::Trigger;
+use failures::Failures;
 use grace::Grace;
 use reason::Reason;
 use table::Binding;
@@ -98,6 +100,8 @@ pub struct Triggers {
     gathering: bool,
     /// At the functions that joins ask.
     turns: Turns,
+    /// Of handlers and conditions, that the log is to be told of.
+    failures: Failures,
     grace: Grace,
     /// Whether a timer runs for the next leave that is held back.
     waking: bool,
@@ -118,6 +122,7 @@ impl Triggers {
             functions: HashSet::new(),
             gathering: false,
             turns,
+            failures: Failures::default(),
             grace,
             waking: false,
             _sentinel: sentinel,
