@@ -31,11 +31,6 @@ pub(super) struct FromMesh(MeshItem);
 #[rtype(result = "()")]
 pub(super) struct Greeted(usize);
 
-/// That node did not get what it was sent.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(super) struct Missing(pub(super) String);
-
 impl Store {
     /// Listens to the other nodes from now on; `sentinel` is for whoever does.
     pub(super) fn meet(&mut self, mut feed: MeshFeed, errands: Errands, sentinel: Sentinel, ctx: &mut Context<Self>) {
@@ -56,8 +51,8 @@ impl Store {
             }
         });
         ctx.run_interval(BEAT, |store, _| {
-            if let Keeper::Shared(shared) = &mut store.keeper {
-                shared.peers.beat();
+            if let Keeper::Shared(shared) = &store.keeper {
+                shared.peers.say_alive();
             }
         });
     }
@@ -71,15 +66,15 @@ impl Store {
     }
 
     /// The call, if it is carried out here.
-    pub(super) fn forward(&mut self, submit: Submit, ctx: &mut Context<Self>) -> Option<Submit> {
-        let Keeper::Shared(shared) = &mut self.keeper else { return Some(submit) };
+    pub(super) fn forward(&self, submit: Submit) -> Option<Submit> {
+        let Keeper::Shared(shared) = &self.keeper else { return Some(submit) };
         let home = match &submit.op {
             // It asks about all streams, and no worker takes it over.
             Op::ListAll => None,
             op => shared.peers.home(op.stream()).map(str::to_owned),
         };
         let Some(home) = home else { return Some(submit) };
-        shared.send_to(&home, submit, ctx.address());
+        shared.send_to(&home, submit);
         None
     }
 
@@ -156,6 +151,7 @@ impl Handler<FromMesh> for Store {
                 return;
             }
             MeshItem::Parted => return shared.peers.parted(),
+            MeshItem::Beat => return shared.peers.beat(),
             MeshItem::Message(text) => text,
         };
         let Some(note) = Note::parse(&text) else {
@@ -181,16 +177,6 @@ impl Handler<Greeted> for Store {
     fn handle(&mut self, Greeted(nodes): Greeted, _: &mut Self::Context) {
         if let Keeper::Shared(shared) = &mut self.keeper {
             shared.peers.greeted(nodes);
-        }
-    }
-}
-
-impl Handler<Missing> for Store {
-    type Result = ();
-
-    fn handle(&mut self, Missing(node): Missing, _: &mut Self::Context) {
-        if let Keeper::Shared(shared) = &mut self.keeper {
-            shared.peers.missing(&node);
         }
     }
 }

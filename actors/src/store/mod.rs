@@ -219,7 +219,7 @@ impl Store {
 
     fn submitted(&mut self, submit: Submit, ctx: &mut Context<Self>) {
         let Some(submit) = self.refuse_unread(submit).and_then(|submit| self.hold(submit)) else { return };
-        match self.forward(submit, ctx) {
+        match self.forward(submit) {
             Some(submit) => self.carry_out(submit, ctx),
             None => self.settle(ctx),
         }

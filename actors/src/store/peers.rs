@@ -6,19 +6,19 @@
 
 mod errands;
 mod note;
+#[cfg(test)]
+mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix::Addr;
 use tokio::sync::oneshot;
 
 pub(super) use self::errands::Errands;
 use self::errands::{Errand, UNDER_WAY};
 use self::note::MAX_MESSAGE_BYTES;
 pub(super) use self::note::{Note, answer, state};
-use super::abroad::Missing;
 use super::input::Op;
-use super::{Store, TakeSnapshot, failure};
+use super::{TakeSnapshot, failure};
 use crate::adapter::AdapterError;
 use crate::adapter::redis::Mesh;
 use crate::change::Snapshot;
@@ -28,14 +28,16 @@ use crate::hash::HashMap;
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
-/// How long a node may say nothing.
-const SILENCE: Duration = Duration::from_secs(10);
+/// For how many [beats](crate::adapter::redis::MeshItem::Beat) of the link, which are seconds, a node may say nothing. Not by the clock: while this node has no link,
+/// is paused, or has not come to what others have said, their silence says nothing of them.
+const SILENCE: u32 = 10;
 /// The code by which a node says that it could not reach Redis itself.
 pub(super) const AWAY: &str = "away";
 
 /// Another node.
 struct Peer {
-    heard: Instant,
+    /// Beats of the link since it was heard of.
+    silent: u32,
     /// Which of its connections it speaks on, and how many changes of its streams it has told.
     link: u64,
     version: u64,
@@ -103,6 +105,8 @@ impl Peers {
     pub(super) fn joined(&mut self) -> impl Future<Output = Result<usize, AdapterError>> + use<> {
         self.link += 1;
         self.errands.fail(None);
+        // Their links may have been lost with ours, and come back later.
+        self.others.values_mut().for_each(|peer| peer.silent = 0);
         self.tell_all(None);
         self.mesh.send(None, Note::Hello { from: self.id() }.to_text())
     }
@@ -127,18 +131,36 @@ impl Peers {
         self.errands.fail(None);
     }
 
-    /// Says that this node is there, and forgets those that do not.
-    pub(super) fn beat(&mut self) {
+    /// Says that this node is there.
+    pub(super) fn say_alive(&self) {
         self.say(None, &Note::Alive { from: self.id(), link: self.link, version: self.version });
-        let silent: Vec<_> = self.others.iter().filter(|(_, peer)| peer.heard.elapsed() > SILENCE).map(|(id, _)| id.clone()).collect();
-        for id in silent {
-            tracing::warn!(node = %id, "a node has said nothing for {SILENCE:?}; its overrides do not count any more");
+    }
+
+    /// The link is there, and what had come by it was heard: forgets the nodes that have said nothing for too long.
+    pub(super) fn beat(&mut self) {
+        let mut silent = Vec::new();
+        for (id, peer) in &mut self.others {
+            peer.silent += 1;
+            if peer.silent > SILENCE {
+                silent.push((id.clone(), peer.streams.len()));
+            }
+        }
+        for (id, streams) in silent {
+            if streams > 0 {
+                tracing::warn!(node = %id, streams, "a node has said nothing for {SILENCE} s; its overrides do not count any more");
+            } else {
+                tracing::debug!(node = %id, "a node has said nothing for {SILENCE} s");
+            }
             self.forget(&id);
         }
     }
 
     /// Takes what another node says of itself.
     pub(super) fn hear(&mut self, note: &Note<'_>) {
+        // What is said to all comes to whoever says it as well.
+        if note.about().is_some_and(|from| from == self.id()) {
+            return;
+        }
         match note {
             Note::Hello { from } => self.tell_all(Some(from)),
             Note::Serves { from, link, version, streams } => {
@@ -147,7 +169,7 @@ impl Peers {
                     self.errands.fail(Some(from));
                 }
                 let now: Vec<Box<str>> = streams.keys().cloned().collect();
-                let peer = Peer { heard: Instant::now(), link: *link, version: *version, streams };
+                let peer = Peer { silent: 0, link: *link, version: *version, streams };
                 let before = self.others.insert((&**from).into(), peer).map(|peer| peer.streams).unwrap_or_default();
                 for stream in before.into_keys().chain(now) {
                     self.settle(&stream);
@@ -156,7 +178,7 @@ impl Peers {
             }
             Note::Change { from, version, stream, since } => match self.others.get_mut(&**from) {
                 Some(peer) if peer.version + 1 == *version => {
-                    peer.heard = Instant::now();
+                    peer.silent = 0;
                     peer.version = *version;
                     match since {
                         Some(since) => drop(peer.streams.insert((&**stream).into(), *since)),
@@ -168,7 +190,7 @@ impl Peers {
                 _ => self.ask(from),
             },
             Note::Alive { from, link, version } => match self.others.get_mut(&**from) {
-                Some(peer) if (peer.link, peer.version) == (*link, *version) => peer.heard = Instant::now(),
+                Some(peer) if (peer.link, peer.version) == (*link, *version) => peer.silent = 0,
                 _ => self.ask(from),
             },
             // Others see to these.
@@ -176,13 +198,13 @@ impl Peers {
         }
     }
 
-    /// Has a call carried out at its stream's home; `store` is told where that is gone.
-    pub(super) fn call(&self, home: &str, op: &Op, store: Addr<Store>) -> impl Future<Output = Outcome> + use<> {
+    /// Has a call carried out at its stream's home.
+    pub(super) fn call(&self, home: &str, op: &Op) -> impl Future<Output = Outcome> + use<> {
         let (function, code, data) = (op.function(), op.error_code(), op.to_input());
         let (sender, receiver) = oneshot::channel();
         let sent = self.errands.enter(home, Errand::Call(sender, code)).map(|n| {
             let call = Note::Call { from: self.id(), n, function: function.into(), data: data.as_raw() };
-            self.send(home, n, call.to_text(), store)
+            self.send(home, n, call.to_text())
         });
         async move {
             sent.ok_or_else(too_many).map_err(|error| failure(code, &error))?.await.map_err(|error| failure(code, &error))?;
@@ -190,19 +212,14 @@ impl Peers {
         }
     }
 
-    /// Has the state of a group read at its stream's home; `store` is told where that is gone.
-    pub(super) fn take(
-        &self,
-        home: &str,
-        request: &TakeSnapshot,
-        store: Addr<Store>,
-    ) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
+    /// Has the state of a group read at its stream's home.
+    pub(super) fn take(&self, home: &str, request: &TakeSnapshot) -> impl Future<Output = Result<Snapshot, AdapterError>> + use<> {
         let (sender, receiver) = oneshot::channel();
         let (stream, group) = (request.group.stream().into(), request.group.group().into());
         let items = request.items.iter().map(|item| item.as_str().into()).collect();
         let sent = self.errands.enter(home, Errand::Take(sender)).map(|n| {
             let take = Note::Take { from: self.id(), n, stream, group, whole: request.whole, items };
-            self.send(home, n, take.to_text(), store)
+            self.send(home, n, take.to_text())
         });
         async move {
             sent.ok_or_else(too_many)?.await?;
@@ -210,7 +227,7 @@ impl Peers {
         }
     }
 
-    fn send(&self, home: &str, n: u64, text: Vec<u8>, store: Addr<Store>) -> impl Future<Output = Result<(), AdapterError>> + use<> {
+    fn send(&self, home: &str, n: u64, text: Vec<u8>) -> impl Future<Output = Result<(), AdapterError>> + use<> {
         let too_large = (text.len() > MAX_MESSAGE_BYTES).then(|| {
             let text = format!("the call has {} bytes; between nodes no more than {MAX_MESSAGE_BYTES} can be passed on", text.len());
             AdapterError::Failed(text)
@@ -227,9 +244,9 @@ impl Peers {
             }
             errands.withdraw(n);
             sent?;
-            let error = gone(&home);
-            store.do_send(Missing(home));
-            Err(error)
+            // It stays the home until it has been silent for too long: this may be a link that breaks for a moment, and whoever
+            // carries the call out elsewhere passes by a worker that is there.
+            Err(gone(&home))
         }
     }
 
@@ -241,14 +258,6 @@ impl Peers {
     /// What is sent back to a node that has asked.
     pub(super) fn mesh(&self) -> Mesh {
         self.mesh.clone()
-    }
-
-    /// A node did not get what it was sent: it is gone, whatever it has said.
-    pub(super) fn missing(&mut self, id: &str) {
-        if self.others.contains_key(id) {
-            tracing::warn!(node = id, "a node is gone; its overrides do not count any more");
-            self.forget(id);
-        }
     }
 
     fn forget(&mut self, id: &str) {
@@ -297,5 +306,5 @@ fn unknown(home: &str) -> AdapterError {
 }
 
 fn gone(home: &str) -> AdapterError {
-    AdapterError::Away(format!("node {home}, where a worker serves this stream, has gone; nothing was done, call again"))
+    AdapterError::Away(format!("node {home}, where a worker serves this stream, is not there; nothing was done, call again"))
 }

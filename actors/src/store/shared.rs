@@ -159,7 +159,7 @@ impl Shared {
         }
         let watched = self.redis.watch(&group);
         let home = self.peers.home(group.stream()).map(str::to_owned);
-        let elsewhere = home.map(|home| self.peers.take(&home, request, store.clone()));
+        let elsewhere = home.map(|home| self.peers.take(&home, request));
         Box::pin(async move {
             let position = watched.await?;
             store.do_send(WatchedFrom { group: group.clone(), position });
@@ -176,8 +176,8 @@ impl Shared {
     /// Sends a call to the node that carries it out.
     ///
     /// It is no part of the load: two nodes that wait for each other would take no more messages, and answer none.
-    pub(super) fn send_to(&self, home: &str, Submit { op, reply, .. }: Submit, store: Addr<Store>) {
-        let call = self.peers.call(home, &op, store);
+    pub(super) fn send_to(&self, home: &str, Submit { op, reply, .. }: Submit) {
+        let call = self.peers.call(home, &op);
         actix::spawn(async move { reply.send(call.await) });
     }
 

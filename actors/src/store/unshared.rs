@@ -44,7 +44,7 @@ impl Store {
         Some(submit)
     }
 
-    pub(super) fn forward(&mut self, submit: Submit, _: &mut Context<Self>) -> Option<Submit> {
+    pub(super) fn forward(&self, submit: Submit) -> Option<Submit> {
         Some(submit)
     }
 

@@ -47,6 +47,8 @@ pub enum MeshItem {
     Joined,
     /// It is not any more.
     Parted,
+    /// About once a second while it is there: Redis has answered, and what it had sent before has come.
+    Beat,
     /// A message, to this node or to all; one to all comes to its sender as well.
     Message(Bytes),
 }
@@ -55,11 +57,11 @@ pub enum MeshItem {
 pub type MeshFeed = mpsc::Receiver<MeshItem>;
 
 #[derive(Debug)]
-struct Out {
+pub(crate) struct Out {
     /// To all where there is nobody.
-    to: Option<Box<str>>,
-    text: Vec<u8>,
-    done: oneshot::Sender<Result<usize, AdapterError>>,
+    pub(crate) to: Option<Box<str>>,
+    pub(crate) text: Vec<u8>,
+    pub(crate) done: oneshot::Sender<Result<usize, AdapterError>>,
 }
 
 impl Mesh {
@@ -78,6 +80,15 @@ impl Mesh {
         // Without a task nobody answers, which is told below.
         let _ = self.outgoing.send(Out { to: to.map(Into::into), text, done });
         async move { sent.await.unwrap_or_else(|_lost| Err(AdapterError::Unknown("the link to the other nodes broke".into()))) }
+    }
+}
+
+#[cfg(test)]
+impl Mesh {
+    /// A node without a link, and what it sends.
+    pub(crate) fn alone(id: &str) -> (Self, mpsc::UnboundedReceiver<Out>) {
+        let (outgoing, sent) = mpsc::unbounded_channel();
+        (Self { id: id.into(), outgoing }, sent)
     }
 }
 
@@ -171,11 +182,12 @@ impl Link {
                 let reply = tokio::time::timeout(timeout, redis.send_packed_command(&cmd)).await;
                 let reply = reply.unwrap_or_else(|_elapsed| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
                 let alive = examine(reply.map(|reply| vec![reply]));
+                let is_beat = done.is_none();
                 if let (Some(done), Ok(replies)) = (done, &alive) {
                     let taken = if let Some(Value::Int(taken)) = replies.first() { usize::try_from(*taken).unwrap_or(0) } else { 0 };
                     let _ = done.send(Ok(taken));
                 }
-                alive.is_ok()
+                (alive.is_ok(), is_beat)
             });
         };
         let mut tick = tokio::time::interval(TICK);
@@ -198,9 +210,12 @@ impl Link {
                     cmd.arg(keys::mesh(to.as_deref(), db)).arg(text);
                     send(cmd, Some(done), &mut sending);
                 }
-                Some(alive) = sending.next(), if !sending.is_empty() => {
+                Some((alive, is_beat)) = sending.next(), if !sending.is_empty() => {
                     if !alive {
                         return Some(());
+                    }
+                    if is_beat {
+                        self.incoming.send(MeshItem::Beat).await.ok()?;
                     }
                 }
                 _ = tick.tick() => send(redis::cmd("PING"), None, &mut sending),

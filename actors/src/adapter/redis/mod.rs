@@ -53,6 +53,8 @@ pub use self::examine::{Examined, examine};
 #[doc(hidden)]
 pub use self::feed::{Feed, FeedItem};
 #[doc(hidden)]
+#[cfg(test)]
+pub(crate) use self::mesh::Out;
 pub use self::mesh::{Mesh, MeshFeed, MeshItem};
 pub use self::options::RedisOptions;
 

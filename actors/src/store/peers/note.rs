@@ -102,6 +102,14 @@ pub(crate) struct State<'a> {
 }
 
 impl<'a> Note<'a> {
+    /// The node that says this of itself.
+    pub(crate) fn about(&self) -> Option<&'a str> {
+        match self {
+            Self::Hello { from } | Self::Serves { from, .. } | Self::Change { from, .. } | Self::Alive { from, .. } => Some(from),
+            Self::Call { .. } | Self::Take { .. } | Self::Answer { .. } | Self::State { .. } => None,
+        }
+    }
+
     /// The message as text.
     pub(crate) fn to_text(&self) -> Vec<u8> {
         // Strings, numbers and raw values, and no map with other keys: nothing of it can fail.
