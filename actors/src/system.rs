@@ -5,22 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter, Context};
+use tokio::sync::oneshot;
 
 use crate::adapter::Adapter;
 #[cfg(feature = "redis")]
 use crate::adapter::redis::{Redis, RedisError, RedisOptions};
-use crate::functions::Registry;
+use crate::functions::{Registry, ToWorker};
 use crate::guardian::{Failure, Guardian, Sentinel};
 use crate::session::subscribers::{Count, Drain};
 use crate::settings::Settings;
-use crate::store::Store;
 #[cfg(feature = "redis")]
 use crate::store::relay::Relay;
+use crate::store::{Close, Store};
 use crate::trigger::{Finish, Triggers};
 
 /// How long a start waits for the other nodes to say what they serve.
 #[cfg(feature = "redis")]
 const GREETING: Duration = Duration::from_secs(2);
+/// How much of the time for the end is kept for what is under way where it never becomes quiet.
+const REST: Duration = Duration::from_secs(5);
 /// How often it is looked whether all is drained.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -55,7 +58,7 @@ impl System {
     pub async fn start_on_redis(settings: Settings, mut options: RedisOptions) -> Result<Self, RedisError> {
         crate::store::allow(&mut options, settings.stream.max_value_bytes);
         let arbiter = Arbiter::new();
-        let (sender, connected) = tokio::sync::oneshot::channel();
+        let (sender, connected) = oneshot::channel();
         // Refused only by an arbiter that is gone; the channel tells then.
         arbiter.spawn(async move { drop(sender.send(Redis::connect(options).await)) });
         let connected = connected.await.unwrap_or_else(|_gone| Err(RedisError::Config("the thread of the store has ended".into())));
@@ -70,7 +73,7 @@ impl System {
         parts.registry.health.set_link(redis.link());
         let (registry, news_to) = (parts.registry.clone(), parts.dispatcher.clone().recipient());
         let sentinels = ["store", "answers", "mesh"].map(|actor| parts.sentinel(actor));
-        let (met, known) = tokio::sync::oneshot::channel();
+        let (met, known) = oneshot::channel();
         let store = Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| {
             Store::shared(registry, redis, news_to, sentinels, met)
         });
@@ -113,8 +116,10 @@ impl System {
         }
     }
 
-    /// Closes all client sockets, spread over `span`, tells the triggers that watch for it, and waits until calls under way are answered; all
-    /// of that within `limit`. Whether it was done by then.
+    /// Closes all client sockets, spread over `span`, tells the triggers that watch for it, takes no more calls and waits until those under way are
+    /// answered; all of that within `limit`. Whether it was done by then.
+    ///
+    /// Workers are served until nothing is called at any of them, or [`REST`] is left of `limit`.
     ///
     /// New connections are whoever accepts them's to refuse, before this.
     pub async fn drain(&self, span: Duration, limit: Duration) -> bool {
@@ -122,16 +127,52 @@ impl System {
         for subscribers in self.registry.subscribers.read().iter() {
             subscribers.do_send(Drain(span));
         }
-        tokio::time::timeout(limit, async {
+        let began = tokio::time::Instant::now();
+        tokio::time::timeout_at(began + limit, async {
             while self.count_sockets().await > 0 {
                 tokio::time::sleep(LOOK).await;
             }
-            while self.registry.is_calling() || !self.is_told().await {
+            let quiet = tokio::time::timeout_at(began + limit.saturating_sub(REST), async {
+                while !self.is_quiet().await {
+                    tokio::time::sleep(LOOK).await;
+                }
+            });
+            // One that goes on for ever ends with what is called from outside.
+            drop(quiet.await);
+            if let Some(store) = self.registry.store() {
+                // A store that has died answers nobody.
+                let _ = store.send(Close).await;
+            }
+            loop {
+                self.finish_workers().await;
+                if self.is_quiet().await && self.registry.workers.read().values().all(|worker| worker.unread.is_answered()) {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            while self.registry.is_called() {
                 tokio::time::sleep(LOOK).await;
             }
         })
         .await
         .is_ok()
+    }
+
+    /// Whether nothing is called at any worker, and triggers have been told everything.
+    async fn is_quiet(&self) -> bool {
+        !self.registry.is_calling() && self.is_told().await
+    }
+
+    /// Has workers call no more, and waits until they have all their answers.
+    async fn finish_workers(&self) {
+        let mut finished = Vec::new();
+        for worker in self.registry.workers.read().values() {
+            let (done, answered) = oneshot::channel();
+            worker.session.do_send(ToWorker::Finish(done));
+            finished.push(answered);
+        }
+        // One that has gone is finished.
+        futures_util::future::join_all(finished).await;
     }
 
     async fn count_sockets(&self) -> usize {

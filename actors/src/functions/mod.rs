@@ -12,7 +12,7 @@ pub mod unread;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use actix::{Addr, Message, Recipient};
@@ -75,6 +75,8 @@ pub enum ToWorker {
     Answers(Vec<Answer>),
     /// Send this frame.
     Push(Bytes),
+    /// The system stops: take no more calls, and say so once all that this worker has called is answered and sent.
+    Finish(oneshot::Sender<()>),
     /// Somebody else took over; close.
     Evict(oneshot::Sender<()>),
 }
@@ -119,6 +121,10 @@ pub struct Registry {
     pub spans: Arc<Spans>,
     /// Streams with an override, so that the store looks into the table only where there is one.
     overridden: AtomicUsize,
+    /// Held by calls of this process that are not answered.
+    called: Arc<()>,
+    /// The program that the system runs in, as a worker.
+    host: OnceLock<Weak<Worker>>,
     actors: OnceLock<Actors>,
 }
 
@@ -150,6 +156,8 @@ impl Registry {
             metrics: Arc::default(),
             spans: Arc::default(),
             overridden: AtomicUsize::new(0),
+            called: Arc::default(),
+            host: OnceLock::new(),
             actors: OnceLock::new(),
         })
     }
@@ -185,6 +193,26 @@ impl Registry {
     #[must_use]
     pub fn is_calling(&self) -> bool {
         self.workers.read().values().any(|worker| worker.in_flight.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Tells who the host program is; later calls change nothing.
+    pub(crate) fn set_host(&self, host: &Arc<Worker>) {
+        drop(self.host.set(Arc::downgrade(host)));
+    }
+
+    /// Whether functions of the host program are under way.
+    pub(crate) fn is_hosting(&self) -> bool {
+        self.host.get().and_then(Weak::upgrade).is_some_and(|host| host.in_flight.load(Ordering::Relaxed) > 0)
+    }
+
+    /// Who waits in this process for the result of a call.
+    pub(crate) fn awaited(&self, sender: oneshot::Sender<Outcome>) -> ReplyTo {
+        ReplyTo::Awaited(sender, self.called.clone())
+    }
+
+    /// Whether calls of this process, or on behalf of other nodes, are not answered.
+    pub(crate) fn is_called(&self) -> bool {
+        Arc::strong_count(&self.called) > 1
     }
 
     /// What keeps the system from doing its work, in words; empty where nothing does.
@@ -316,7 +344,7 @@ impl Registry {
 
     pub(crate) fn send(&self, function_id: &str, data: Json, timeout: Duration) -> Result<oneshot::Receiver<Outcome>, CallError> {
         let (sender, receiver) = oneshot::channel();
-        let reply = ReplyTo::Once(sender);
+        let reply = self.awaited(sender);
         if function_id.starts_with("engine::") {
             engine::call(self, function_id, None, &data, reply);
         } else if function_id == disconnect::ID {

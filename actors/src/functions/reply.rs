@@ -80,6 +80,8 @@ pub enum ReplyTo {
     Worker(Caller),
     /// Somebody in this process.
     Once(oneshot::Sender<Outcome>),
+    /// The same, for whom the system waits before it ends: as long as the second part is there.
+    Awaited(oneshot::Sender<Outcome>, Arc<()>),
 }
 
 impl ReplyTo {
@@ -101,7 +103,7 @@ impl ReplyTo {
                 caller.worker.session.do_send(ToWorker::Answers(answer.into_iter().collect()));
             }
             // Whoever waited may have given up; then nobody wants the result.
-            Self::Once(sender) => drop(sender.send(outcome)),
+            Self::Once(sender) | Self::Awaited(sender, _) => drop(sender.send(outcome)),
         }
     }
 
@@ -128,6 +130,7 @@ impl Caller {
     /// `worker` waits for the result of a call that it made.
     #[must_use]
     pub fn new(worker: Arc<Worker>, invocation: Invocation) -> Self {
+        worker.unread.begin();
         Self { worker, invocation: Some(invocation) }
     }
 

@@ -1,4 +1,5 @@
-//! How many bytes of results wait for a worker: a few bytes of a call can ask for many, so calls are refused where a worker does not read.
+//! How much a worker has called and not read the results of: a few bytes of a call can ask for many, so calls are refused where a worker does
+//! not read.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,10 +8,12 @@ use crate::error::Outcome;
 /// How many times the `outbox_bytes` of a worker may wait for it.
 const TIMES: usize = 4;
 
-/// Bytes of results on their way to one worker.
+/// Calls of one worker that have no result yet, and bytes of results on their way to it.
 #[derive(Debug)]
 pub struct Unread {
     limit: usize,
+    /// Calls whose result is not in its outbox.
+    calls: AtomicUsize,
     /// Not yet with its session.
     under_way: AtomicUsize,
     /// In its outbox, when the session looked last.
@@ -21,7 +24,22 @@ impl Unread {
     /// Nothing waits; up to four times `outbox_bytes` may.
     #[must_use]
     pub fn new(outbox_bytes: usize) -> Self {
-        Self { limit: outbox_bytes.saturating_mul(TIMES), under_way: AtomicUsize::new(0), queued: AtomicUsize::new(0) }
+        Self {
+            limit: outbox_bytes.saturating_mul(TIMES),
+            calls: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+        }
+    }
+
+    /// It makes a call.
+    pub(super) fn begin(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether all that it has called is answered.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.calls.load(Ordering::Relaxed) == 0
     }
 
     /// A call has ended.
@@ -31,6 +49,7 @@ impl Unread {
 
     /// Its result is in the outbox.
     pub(crate) fn queue(&self, outcome: &Outcome) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
         self.under_way.fetch_sub(size(outcome), Ordering::Relaxed);
     }
 

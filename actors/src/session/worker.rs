@@ -36,6 +36,8 @@ use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
 
 /// How long the store may make a worker wait before it is tried again.
 const PAUSE: Duration = Duration::from_millis(1);
+/// How often it is looked whether all is answered and sent, before the end.
+const LOOK: Duration = Duration::from_millis(5);
 /// How often calls under way are looked through for those that take too long.
 const TICK: Duration = Duration::from_millis(250);
 /// How long a worker that registers a trigger type has until it is told of bindings. Published Python SDKs (0.25) send the registration
@@ -62,6 +64,8 @@ pub struct WorkerSession {
     in_flight: InFlight,
     unsent: VecDeque<Unsent>,
     lingers: bool,
+    /// Whether the system stops, and this worker has had its turn.
+    finishing: bool,
     ended: bool,
 }
 
@@ -79,6 +83,7 @@ impl WorkerSession {
             in_flight: InFlight::default(),
             unsent: VecDeque::new(),
             lingers: false,
+            finishing: false,
             ended: false,
         }
     }
@@ -131,7 +136,8 @@ impl WorkerSession {
 
     /// Handles one message. False where the session has to wait before the next.
     fn message(&mut self, bytes: &Bytes, ctx: &mut Context<Self>) -> bool {
-        if self.plain_call(bytes) {
+        let takes_calls = self.takes_calls();
+        if takes_calls && self.plain_call(bytes) {
             return true;
         }
         let message = match wire::parse(bytes) {
@@ -147,6 +153,7 @@ impl WorkerSession {
         };
         let id = message.id.as_deref().unwrap_or_default();
         let outcome = match kind {
+            Kind::InvokeFunction if !takes_calls => Ok(()),
             Kind::InvokeFunction => self.call(&message),
             Kind::InvocationResult => {
                 self.result(&message);
@@ -298,6 +305,35 @@ impl WorkerSession {
         ctx.stop();
     }
 
+    /// Whether what the worker calls now is carried out. When the system stops it is not, and not answered either: else there would be no end of
+    /// it. But what is under way at this worker may need it.
+    fn takes_calls(&self) -> bool {
+        !self.finishing || self.me.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Hands over what was read, whether the store has room or not.
+    fn submit_all(&mut self) {
+        while let Some(unsent) = self.unsent.pop_front() {
+            match unsent {
+                Unsent::Calls(calls) => {
+                    self.registry().metrics.submitted.add(calls.len() as u64);
+                    self.store.do_send(SubmitAll(calls));
+                }
+                Unsent::Triggered(triggered) => self.store.do_send(triggered),
+            }
+        }
+    }
+
+    /// Tells `done` once all calls of this worker are answered, and the answers written.
+    fn finish(&mut self, done: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+        if self.me.unread.is_answered() && self.socket.outbox.queued_bytes() == 0 {
+            // Whoever waits may have given up.
+            let _ = done.send(());
+        } else {
+            ctx.run_later(LOOK, move |session, ctx| session.finish(done, ctx));
+        }
+    }
+
     /// Takes everything back that this worker has registered and answers all who wait for it.
     fn end(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
@@ -348,15 +384,7 @@ impl StreamHandler<Chunk> for WorkerSession {
 
     fn finished(&mut self, ctx: &mut Self::Context) {
         // What was read before the end still counts, in order.
-        while let Some(unsent) = self.unsent.pop_front() {
-            match unsent {
-                Unsent::Calls(calls) => {
-                    self.registry().metrics.submitted.add(calls.len() as u64);
-                    self.store.do_send(SubmitAll(calls));
-                }
-                Unsent::Triggered(triggered) => self.store.do_send(triggered),
-            }
-        }
+        self.submit_all();
         self.end();
         ctx.stop();
     }
@@ -370,6 +398,11 @@ impl Handler<ToWorker> for WorkerSession {
             ToWorker::Invoke(call) => self.invoke(call),
             ToWorker::Answers(answers) => self.answers(answers),
             ToWorker::Push(frame) => self.send(frame),
+            ToWorker::Finish(done) => {
+                self.submit_all();
+                self.finishing = true;
+                self.finish(done, ctx);
+            }
             ToWorker::Evict(done) => {
                 self.end();
                 // Whoever waits may have given up.

@@ -10,11 +10,12 @@ use super::interest::LinkId;
 use super::lanes::Share;
 use super::overridden::Call;
 use super::peers::{self, BEAT, Errands, Note};
-use super::{Keeper, Store, Submit, TakeSnapshot};
+use super::{Keeper, Store, Submit, TakeSnapshot, failure};
+use crate::adapter::AdapterError;
 use crate::adapter::redis::{MeshFeed, MeshItem};
 use crate::change::Snapshot;
 use crate::error::CallError;
-use crate::functions::{ReplyTo, stopped};
+use crate::functions::stopped;
 use crate::guardian::Sentinel;
 use crate::ids::{GroupKey, SocketId};
 
@@ -113,8 +114,12 @@ impl Store {
                 return drop(mesh.send(Some(&node), peers::answer(n, Err(error))));
             }
         };
+        if self.closed {
+            let error = failure(op.error_code(), &AdapterError::Away("the node stops; nothing was done, call again".into()));
+            return drop(mesh.send(Some(&node), peers::answer(n, Err(error))));
+        }
         let ((sender, receiver), function) = (oneshot::channel(), op.function());
-        self.carry_out(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(sender) }, ctx);
+        self.carry_out(Submit { op, by: SocketId::NONE, reply: self.registry.awaited(sender) }, ctx);
         actix::spawn(async move {
             let outcome = receiver.await.unwrap_or_else(|_gone| Err(stopped(function)));
             drop(mesh.send(Some(&node), peers::answer(n, outcome)));

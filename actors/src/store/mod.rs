@@ -136,6 +136,11 @@ pub struct Overridden {
     pub is: bool,
 }
 
+/// Take no more calls of this process and of other nodes: the system stops, and what came before this is still answered.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Close;
+
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Flush;
@@ -165,6 +170,7 @@ pub struct Store {
     interest: Interest,
     flush_due: bool,
     probe_due: bool,
+    closed: bool,
     lanes: HashMap<GroupKey, Lane<Call, Ended>>,
     next_ticket: Ticket,
     /// Calls for several groups that wait for writes in lanes.
@@ -190,6 +196,7 @@ impl Store {
             interest: Interest::default(),
             flush_due: false,
             probe_due: false,
+            closed: false,
             lanes: HashMap::default(),
             next_ticket: 0,
             behind: VecDeque::new(),
@@ -344,7 +351,10 @@ impl Handler<Submit> for Store {
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         self.registry.metrics.committed.taken.add(1);
-        self.submitted(submit, ctx);
+        // A function of this program that is under way may need it. Others learn from the lost reply that the system has ended.
+        if !self.closed || self.registry.is_hosting() {
+            self.submitted(submit, ctx);
+        }
     }
 }
 
@@ -365,6 +375,14 @@ impl Handler<Flush> for Store {
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
         self.flush_due = false;
         self.flush(ctx);
+    }
+}
+
+impl Handler<Close> for Store {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, _: &mut Self::Context) {
+        self.closed = true;
     }
 }
 

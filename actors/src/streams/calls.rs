@@ -16,7 +16,7 @@ use super::event::decode;
 use super::update::{Ops, Skipped, Updated};
 use super::{Error, Streams};
 use crate::error::{CallError, DESERIALIZATION_ERROR, OVERLOADED, Outcome, Output};
-use crate::functions::{self, ReplyTo};
+use crate::functions;
 use crate::ids::{GroupKey, ItemKey, Name, SocketId};
 use crate::json::Json;
 use crate::metrics::calls::BuiltIn;
@@ -264,7 +264,7 @@ impl Streams {
         let Some(store) = self.shared.registry.store() else { return Called::Failed(Some(Error::Closed)) };
         let (metrics, function) = (&self.shared.registry.metrics, op.called());
         let (sender, receiver) = oneshot::channel();
-        match store.try_send(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(sender) }) {
+        match store.try_send(Submit { op, by: SocketId::NONE, reply: self.shared.registry.awaited(sender) }) {
             Ok(()) => {
                 metrics.submitted.add(1);
                 Called::Waiting(receiver)

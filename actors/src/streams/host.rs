@@ -86,7 +86,15 @@ impl actix::Handler<ToWorker> for Host {
 
     fn handle(&mut self, message: ToWorker, _: &mut Self::Context) {
         // It makes no calls by way of its session, provides no trigger types, and is taken over by nobody.
-        let ToWorker::Invoke(Invoke { function_id, data, reply, timeout, mut trace }) = message else { return };
+        let Invoke { function_id, data, reply, timeout, mut trace } = match message {
+            ToWorker::Invoke(call) => call,
+            ToWorker::Finish(done) => {
+                // Whoever waits may have given up.
+                let _ = done.send(());
+                return;
+            }
+            ToWorker::Answers(_) | ToWorker::Push(_) | ToWorker::Evict(_) => return,
+        };
         let under_way = UnderWay(self.me.get().cloned());
         let Some(Function { handler, runtime }) = self.functions.0.read().get(&function_id).cloned() else {
             // Taken back while the call was on its way here.

@@ -61,6 +61,7 @@ impl Native {
             session: session.recipient(),
         });
         drop(known.set(me.clone()));
+        registry.set_host(&me);
         let registrations = Mutex::new(Some(Registrations::new(registry.clone(), me.socket)));
         Arc::new(Self { registry: registry.clone(), functions, me, registrations, queues: Mutex::default() })
     }

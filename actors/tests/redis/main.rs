@@ -10,5 +10,6 @@ mod mirror;
 mod nodes;
 mod order;
 mod server;
+mod shutdown;
 mod speed;
 mod streams;
