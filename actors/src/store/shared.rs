@@ -332,7 +332,7 @@ impl Store {
     /// Carries out what has waited.
     fn go_on(&mut self, waiting: Option<Vec<Submit>>, ctx: &mut Context<Self>) {
         for submit in waiting.into_iter().flatten() {
-            self.handle(submit, ctx);
+            self.submitted(submit, ctx);
         }
     }
 

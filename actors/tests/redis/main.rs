@@ -10,6 +10,7 @@ mod mirror;
 mod nodes;
 mod order;
 mod server;
-mod shutdown;
+
 mod speed;
 mod streams;
+mod system;
