@@ -79,6 +79,20 @@ impl Store {
         None
     }
 
+    /// Tells the other nodes that this one stops.
+    pub(super) fn leave_peers(&mut self) -> impl Future<Output = ()> + use<> {
+        let left = match &mut self.keeper {
+            Keeper::Shared(shared) => Some(shared.peers.leave()),
+            Keeper::Own(_) => None,
+        };
+        async move {
+            if let Some(left) = left {
+                // Where it is not heard, the silence tells.
+                drop(left.await);
+            }
+        }
+    }
+
     /// An override of the stream is registered here, or the last one is gone.
     pub(super) fn tell_peers(&mut self, stream: &str, serves: bool) {
         if let Keeper::Shared(shared) = &mut self.keeper {

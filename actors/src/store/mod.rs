@@ -33,7 +33,7 @@ mod trouble;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture};
 
 use crate::adapter::{Adapter, AdapterError, Read};
 use crate::change::Snapshot;
@@ -140,6 +140,11 @@ pub struct Overridden {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Close;
+
+/// Tell the other nodes that this one stops. Answered when they have been told.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Leave;
 
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -383,6 +388,14 @@ impl Handler<Close> for Store {
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) {
         self.closed = true;
+    }
+}
+
+impl Handler<Leave> for Store {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+        Box::pin(self.leave_peers())
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-pub(super) use self::errands::Errands;
 use self::errands::{Errand, UNDER_WAY};
+pub(super) use self::errands::Errands;
 use self::note::MAX_MESSAGE_BYTES;
 pub(super) use self::note::{Note, answer, state};
 use super::input::Op;
@@ -55,6 +55,8 @@ pub(super) struct Peers {
     /// Streams whose home is another node.
     homes: HashMap<Box<str>, Box<str>>,
     errands: Errands,
+    /// Whether this node has said its last word.
+    left: bool,
     /// How many nodes have heard the first greeting, and who waits for their answers.
     greeted: Option<usize>,
     met: Option<oneshot::Sender<()>>,
@@ -71,6 +73,7 @@ impl Peers {
             others: HashMap::default(),
             homes: HashMap::default(),
             errands: Errands::default(),
+            left: false,
             greeted: None,
             met: Some(met),
         }
@@ -108,7 +111,8 @@ impl Peers {
         // Their links may have been lost with ours, and come back later.
         self.others.values_mut().for_each(|peer| peer.silent = 0);
         self.tell_all(None);
-        self.mesh.send(None, Note::Hello { from: self.id() }.to_text())
+        let hello = (!self.left).then(|| self.mesh.send(None, Note::Hello { from: self.id() }.to_text()));
+        async move { if let Some(hello) = hello { hello.await } else { Ok(0) } }
     }
 
     /// So many nodes, this one among them, have taken the greeting and answer it.
@@ -133,7 +137,13 @@ impl Peers {
 
     /// Says that this node is there.
     pub(super) fn say_alive(&self) {
-        self.say(None, &Note::Alive { from: self.id(), link: self.link, version: self.version });
+        self.say(None, &Note::Alive { from: self.id(), link: self.link, version: self.version, last: false });
+    }
+
+    /// Says that this node stops, and nothing of itself any more.
+    pub(super) fn leave(&mut self) -> impl Future<Output = Result<usize, AdapterError>> + use<> {
+        self.left = true;
+        self.mesh.send(None, Note::Alive { from: self.id(), link: self.link, version: self.version, last: true }.to_text())
     }
 
     /// The link is there, and what had come by it was heard: forgets the nodes that have said nothing for too long.
@@ -189,7 +199,11 @@ impl Peers {
                 Some(peer) if peer.version >= *version => {}
                 _ => self.ask(from),
             },
-            Note::Alive { from, link, version } => match self.others.get_mut(&**from) {
+            Note::Alive { from, last: true, .. } => {
+                tracing::debug!(node = from, "a node stops");
+                self.forget(from);
+            }
+            Note::Alive { from, link, version, .. } => match self.others.get_mut(&**from) {
                 Some(peer) if (peer.link, peer.version) == (*link, *version) => peer.silent = 0,
                 _ => self.ask(from),
             },
@@ -291,7 +305,9 @@ impl Peers {
 
     /// Says something that is said again if it gets lost.
     fn say(&self, to: Option<&str>, note: &Note<'_>) {
-        drop(self.mesh.send(to, note.to_text()));
+        if !self.left {
+            drop(self.mesh.send(to, note.to_text()));
+        }
     }
 }
 

@@ -23,13 +23,14 @@ use crate::ids::SocketId;
 use crate::session::clients::{self, Clients};
 use crate::session::registrations::Registrations;
 use crate::settings::{Guards, Settings};
+use crate::store::Leave;
 use crate::system::System;
 use crate::trigger::Notice;
 use crate::trigger::table::Binding;
 
 /// How long answers to calls under way may take beyond the span over which clients are closed.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long workers may take to be closed.
+/// How long workers may take to be closed, and other nodes to be told.
 const EVICTION: Duration = Duration::from_secs(1);
 
 /// What this program serves, as the worker that it is to everybody else.
@@ -201,6 +202,10 @@ async fn end(system: System, native: &Native, span: Duration) {
         closed.push(ended);
     }
     drop(tokio::time::timeout(EVICTION, futures_util::future::join_all(closed)).await);
+    if let Some(store) = registry.store() {
+        // Behind what it tells them of overrides that have ended with their workers.
+        drop(tokio::time::timeout(EVICTION, store.send(Leave)).await);
+    }
     // They know the system, and the system knows them.
     registry.subscribers.write().clear();
     // Blocks for as long as the adapter takes to write what it holds in memory.

@@ -38,8 +38,15 @@ pub(crate) enum Note<'a> {
         stream: Said<'a>,
         since: Option<u64>,
     },
-    /// Nothing new.
-    Alive { from: &'a str, link: u64, version: u64 },
+    /// Nothing new; `last` where the node stops, and says nothing after this. Not a note of its own: one that an older node does not know would
+    /// be a warning in its log.
+    Alive {
+        from: &'a str,
+        link: u64,
+        version: u64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        last: bool,
+    },
     /// Carry out this call.
     Call {
         from: &'a str,
@@ -235,6 +242,14 @@ mod tests {
         let Some(Note::State { n: 1, state }) = Note::parse(&text) else { panic!("{}", String::from_utf8_lossy(&text)) };
         let got = snapshot(state).unwrap();
         assert_eq!((got.position, got.timestamp, got.whole, got.items), (sent.position, sent.timestamp, sent.whole, sent.items));
+    }
+
+    #[test]
+    fn last_word_of_a_node_is_a_sign_of_life_to_older_ones() {
+        let alive = |last| String::from_utf8(Note::Alive { from: "a", link: 1, version: 2, last }.to_text()).unwrap();
+        assert_eq!(alive(false), r#"{"alive":{"from":"a","link":1,"version":2}}"#);
+        assert_eq!(alive(true), r#"{"alive":{"from":"a","link":1,"version":2,"last":true}}"#);
+        assert!(matches!(Note::parse(alive(false).as_bytes()), Some(Note::Alive { last: false, .. })));
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn serves(from: &str) -> Note<'_> {
 }
 
 fn alive(from: &str) -> Note<'_> {
-    Note::Alive { from, link: 1, version: 1 }
+    Note::Alive { from, link: 1, version: 1, last: false }
 }
 
 impl Node {
@@ -91,4 +91,26 @@ async fn call_that_its_home_does_not_take_fails_and_nobody_else_becomes_the_home
     let error = call.await.unwrap_err();
     assert!(error.message.contains("nothing was done"), "{error}");
     assert_eq!(node.peers.home(STREAM), Some("other"));
+}
+
+#[tokio::test]
+async fn node_that_says_its_last_word_is_forgotten_at_once_with_what_was_asked_of_it() {
+    let mut node = node();
+    node.peers.hear(&serves("other"));
+    let call = node.call();
+    node.taken_by(1);
+    node.peers.hear(&Note::Alive { from: "other", link: 1, version: 1, last: true });
+    assert!(call.await.unwrap_err().message.contains("may or may not"));
+    assert_eq!(node.peers.home(STREAM), None);
+}
+
+#[test]
+fn node_that_has_left_says_nothing_of_itself() {
+    let mut node = node();
+    drop(node.peers.leave());
+    while node.sent.try_recv().is_ok() {}
+    node.peers.say_alive();
+    node.peers.hear(&Note::Hello { from: "other" });
+    drop(node.peers.joined());
+    assert!(node.sent.try_recv().is_err());
 }
