@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::errands::{Errand, UNDER_WAY};
+use self::errands::Errand;
 pub(super) use self::errands::Errands;
 use self::note::MAX_MESSAGE_BYTES;
 pub(super) use self::note::{Note, answer, state};
@@ -216,7 +216,7 @@ impl Peers {
     pub(super) fn call(&self, home: &str, op: &Op) -> impl Future<Output = Outcome> + use<> {
         let (function, code, data) = (op.function(), op.error_code(), op.to_input());
         let (sender, receiver) = oneshot::channel();
-        let sent = self.errands.enter(home, Errand::Call(sender, code)).map(|n| {
+        let sent = self.errands.enter(home, data.as_bytes().len(), Errand::Call(sender, code)).map(|n| {
             let call = Note::Call { from: self.id(), n, function: function.into(), data: data.as_raw() };
             self.send(home, n, call.to_text())
         });
@@ -231,7 +231,7 @@ impl Peers {
         let (sender, receiver) = oneshot::channel();
         let (stream, group) = (request.group.stream().into(), request.group.group().into());
         let items = request.items.iter().map(|item| item.as_str().into()).collect();
-        let sent = self.errands.enter(home, Errand::Take(sender)).map(|n| {
+        let sent = self.errands.enter(home, 0, Errand::Take(sender)).map(|n| {
             let take = Note::Take { from: self.id(), n, stream, group, whole: request.whole, items };
             self.send(home, n, take.to_text())
         });
@@ -312,7 +312,7 @@ impl Peers {
 }
 
 fn too_many() -> AdapterError {
-    AdapterError::Overloaded(format!("{UNDER_WAY} calls are under way at other nodes; call again later"))
+    AdapterError::Overloaded("too many calls, or bytes of them, are under way at other nodes; call again later".into())
 }
 
 fn unknown(home: &str) -> AdapterError {

@@ -13,8 +13,10 @@ use crate::adapter::AdapterError;
 use crate::change::Snapshot;
 use crate::error::{CallError, Outcome};
 
-/// Calls that may be under way at other nodes, and snapshots.
-pub(super) const UNDER_WAY: usize = 4_096;
+/// Calls that may be under way at other nodes, and snapshots, …
+const UNDER_WAY: usize = 4_096;
+/// … and bytes of them; one alone may have more. All of it may wait in the memory of one other node, whose store takes nothing just then.
+const BYTES: usize = 64 << 20;
 
 /// Who waits for it.
 #[derive(Debug)]
@@ -33,38 +35,47 @@ pub(crate) struct Errands(Arc<Mutex<Open>>);
 #[derive(Debug, Default)]
 struct Open {
     made: u64,
-    errands: HashMap<u64, (Box<str>, Errand)>,
+    errands: HashMap<u64, Entered>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entered {
+    node: Box<str>,
+    bytes: usize,
+    errand: Errand,
 }
 
 impl Errands {
-    /// Enters an errand and numbers it; `None` where too many are under way.
-    pub(super) fn enter(&self, node: &str, errand: Errand) -> Option<u64> {
+    /// Enters an errand of so many bytes and numbers it; `None` where too much is under way.
+    pub(super) fn enter(&self, node: &str, bytes: usize, errand: Errand) -> Option<u64> {
         let mut open = self.0.lock();
-        if open.errands.len() >= UNDER_WAY {
+        if open.errands.len() >= UNDER_WAY || (open.bytes > 0 && open.bytes + bytes > BYTES) {
             return None;
         }
         open.made += 1;
+        open.bytes += bytes;
         let n = open.made;
-        open.errands.insert(n, (node.into(), errand));
+        open.errands.insert(n, Entered { node: node.into(), bytes, errand });
         Some(n)
     }
 
     /// Takes an errand back that was not sent.
     pub(super) fn withdraw(&self, n: u64) {
-        self.0.lock().errands.remove(&n);
+        self.take(n);
     }
 
     /// Brings an answer to whoever waits for it; `false` where the message is none.
     pub(crate) fn bring(&self, note: Note<'_>) -> bool {
         match note {
             Note::Answer { n, result, error } => {
-                if let Some((_, Errand::Call(sender, _))) = self.take(n) {
+                if let Some(Errand::Call(sender, _)) = self.take(n).map(|entered| entered.errand) {
                     // Whoever waited may have given up, here and below.
                     let _ = sender.send(note::outcome(result, error));
                 }
             }
             Note::State { n, state } => {
-                if let Some((_, Errand::Take(sender))) = self.take(n) {
+                if let Some(Errand::Take(sender)) = self.take(n).map(|entered| entered.errand) {
                     let failed = |error: CallError| match &*error.code {
                         AWAY => AdapterError::Away(error.message),
                         _ => AdapterError::Failed(error.message),
@@ -77,14 +88,22 @@ impl Errands {
         true
     }
 
-    fn take(&self, n: u64) -> Option<(Box<str>, Errand)> {
-        self.0.lock().errands.remove(&n)
+    fn take(&self, n: u64) -> Option<Entered> {
+        let mut open = self.0.lock();
+        let entered = open.errands.remove(&n)?;
+        open.bytes -= entered.bytes;
+        Some(entered)
     }
 
     /// What was asked of that node, or of all, is not known any more.
     pub(super) fn fail(&self, node: Option<&str>) {
-        let lost: Vec<_> = self.0.lock().errands.extract_if(|_, (home, _)| node.is_none_or(|node| **home == *node)).collect();
-        for (_, (home, errand)) in lost {
+        let lost: Vec<_> = {
+            let mut open = self.0.lock();
+            let lost: Vec<_> = open.errands.extract_if(|_, entered| node.is_none_or(|node| *entered.node == *node)).collect();
+            open.bytes -= lost.iter().map(|(_, entered)| entered.bytes).sum::<usize>();
+            lost
+        };
+        for (_, Entered { node: home, errand, .. }) in lost {
             match errand {
                 Errand::Call(sender, code) => {
                     let home = format!("node {home}, where a worker serves this stream,");
@@ -108,10 +127,10 @@ mod tests {
         let (mut waiting, mut last) = (Vec::new(), 0);
         for n in 0..UNDER_WAY {
             let (sender, receiver) = oneshot::channel();
-            last = errands.enter(if n == 0 { "one" } else { "other" }, Errand::Call(sender, "X")).unwrap();
+            last = errands.enter(if n == 0 { "one" } else { "other" }, 1, Errand::Call(sender, "X")).unwrap();
             waiting.push(receiver);
         }
-        assert!(errands.enter("one", Errand::Call(oneshot::channel().0, "X")).is_none());
+        assert!(errands.enter("one", 1, Errand::Call(oneshot::channel().0, "X")).is_none());
         errands.withdraw(last);
         errands.fail(Some("one"));
         assert!(waiting[0].try_recv().unwrap().unwrap_err().message.contains("may or may not"));
@@ -121,5 +140,20 @@ mod tests {
         assert_eq!(waiting[1].try_recv().unwrap(), Err(CallError::new("Y", "no")));
         errands.fail(None);
         assert_eq!(waiting[2].try_recv().unwrap().unwrap_err().code, "X");
+    }
+
+    #[test]
+    fn bytes_of_errands_are_bounded_and_given_back() {
+        let errands = Errands::default();
+        let enter = |bytes| errands.enter("one", bytes, Errand::Call(oneshot::channel().0, "X"));
+        let first = enter(2 * BYTES).unwrap();
+        assert!(enter(1).is_none());
+        errands.withdraw(first);
+        let first = enter(BYTES).unwrap();
+        assert!(enter(1).is_none());
+        assert!(errands.bring(Note::parse(&note::answer(first, Ok(crate::error::Output::Absent))).unwrap()));
+        enter(BYTES).unwrap();
+        errands.fail(Some("one"));
+        enter(BYTES).unwrap();
     }
 }
