@@ -59,7 +59,7 @@ pub struct Worker {
     pub details: RwLock<serde_json::Map<String, serde_json::Value>>,
     /// Calls under way at this worker, those on their way to it included.
     pub in_flight: AtomicUsize,
-    /// Results of its calls that it has not read.
+    /// Results of its calls that it has not read, and calls that have not got to its session.
     pub unread: Unread,
     /// Reaches its session.
     pub session: Recipient<ToWorker>,
@@ -321,7 +321,14 @@ impl Registry {
             self.metrics.limit(Limit::Invocations);
             return call.reply.send(Err(CallError::new(error::OVERLOADED, text)));
         }
-        // Unbounded as far as actix goes; the count above is the bound.
+        if let Err(bytes) = worker.unread.call(&call.data) {
+            worker.in_flight.fetch_sub(1, Ordering::Relaxed);
+            let text = format!("{bytes} bytes of calls wait for the worker that serves '{}'; call again later", call.function_id);
+            self.metrics.invoked(&call.function_id, Ending::Overloaded, None);
+            self.metrics.limit(Limit::WorkerOutbox);
+            return call.reply.send(Err(CallError::new(error::CHANNEL_SEND_FAILED, text)));
+        }
+        // Unbounded as far as actix goes; the counts above are the bounds.
         worker.session.do_send(ToWorker::Invoke(call));
     }
 

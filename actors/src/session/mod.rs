@@ -2,9 +2,12 @@
 
 pub mod body;
 pub mod clients;
+pub mod gate;
 pub mod in_flight;
 pub mod outbox;
 mod pace;
+#[cfg(test)]
+mod peer;
 pub mod registrations;
 pub mod socket;
 pub mod subscriber;

@@ -155,6 +155,11 @@ impl Socket {
         unread || self.pinged.is_some_and(|at| at.elapsed() >= unanswered)
     }
 
+    /// Counts as heard of a peer that was not listened to.
+    pub fn excuse(&mut self) {
+        self.heard_of();
+    }
+
     fn heard_of(&mut self) {
         self.heard = Instant::now();
         self.pinged = None;

@@ -3,9 +3,12 @@
 //! - *Owns* its socket, its [`Registrations`], and the calls that are under way at it.
 //! - *Receives* bytes off the socket ([`Chunk`]), [`ToWorker`] from whoever calls it or answers it, and [`Shut`] from the outbox.
 //! - *Sends* `SubmitAll` and `Triggered` to the store in the order of the socket, calls to other workers, results to their callers.
-//! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_invocations`; while the store is full it does not read its socket.
+//! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, and `max_invocations`; while the store is full, or its answers
+//!   are not read, it does not read its socket, and takes all else.
 
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -20,6 +23,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Chunk;
+use super::gate::Gate;
 use super::in_flight::{InFlight, Pending};
 use super::outbox::Shut;
 use super::registrations::Registrations;
@@ -30,7 +34,7 @@ use crate::group::local::Local;
 use crate::json::Json;
 use crate::metrics::calls::Ending;
 use crate::metrics::limit::Limit;
-use crate::store::{Store, Submit, SubmitAll, Triggered};
+use crate::store::{Store, Submit, Triggered};
 use crate::trigger::Notice;
 use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
 
@@ -53,6 +57,14 @@ enum Unsent {
     Triggered(Triggered),
 }
 
+/// Why the socket is not read on.
+enum Wait {
+    /// It is tried again after so long.
+    For(Duration),
+    /// Until it is told to, by what it waits for.
+    UntilTold,
+}
+
 /// See the [module](self).
 pub struct WorkerSession {
     socket: Socket,
@@ -63,6 +75,12 @@ pub struct WorkerSession {
     store: Addr<Store>,
     in_flight: InFlight,
     unsent: VecDeque<Unsent>,
+    /// In front of the socket.
+    gate: Rc<Gate>,
+    /// Whether it is to be tried whether the socket may be read on.
+    retries: bool,
+    /// Whether the connection that it takes over from is being cleared away.
+    evicts: bool,
     lingers: bool,
     /// Whether the system stops, and this worker has had its turn.
     finishing: bool,
@@ -70,9 +88,9 @@ pub struct WorkerSession {
 }
 
 impl WorkerSession {
-    /// A session for an accepted socket.
+    /// A session for an accepted socket, which is read on while `gate` is open.
     #[must_use]
-    pub fn new(socket: Socket, local: Rc<Local>, me: Arc<Worker>, store: Addr<Store>) -> Self {
+    pub fn new(socket: Socket, local: Rc<Local>, me: Arc<Worker>, store: Addr<Store>, gate: Rc<Gate>) -> Self {
         let registrations = Registrations::new(local.registry.clone(), socket.id);
         Self {
             socket,
@@ -82,6 +100,9 @@ impl WorkerSession {
             store,
             in_flight: InFlight::default(),
             unsent: VecDeque::new(),
+            gate,
+            retries: false,
+            evicts: false,
             lingers: false,
             finishing: false,
             ended: false,
@@ -95,37 +116,47 @@ impl WorkerSession {
     /// Handles what has come, in order, until it has to wait or nothing is left.
     fn read(&mut self, ctx: &mut Context<Self>) {
         self.me.unread.set_queued(self.socket.outbox.queued_bytes());
-        loop {
-            if self.is_enough() && !self.submit(ctx) {
-                return;
+        let waits = self.read_on(ctx);
+        self.gate.set_closed(waits.is_err());
+        match waits {
+            Err(Wait::For(pause)) if !std::mem::replace(&mut self.retries, true) => {
+                ctx.run_later(pause, |session, ctx| {
+                    session.retries = false;
+                    session.read(ctx);
+                });
             }
-            // Answers that it does not read must not pile up. Timers stand still while a context waits, so silence is looked for here.
+            Err(_) => {}
+            Ok(()) => self.linger(ctx),
+        }
+    }
+
+    fn read_on(&mut self, ctx: &mut Context<Self>) -> Result<(), Wait> {
+        loop {
+            if self.is_enough() || self.evicts {
+                self.submit()?;
+            }
+            if self.evicts {
+                return Err(Wait::UntilTold);
+            }
+            // Answers that it does not read must not pile up. If it takes nothing at all, `look` ends it.
             if self.socket.outbox.queued_bytes() > self.registry().settings.worker.outbox_bytes {
-                if !self.submit(ctx) {
-                    return;
-                }
-                if self.socket.silence() >= self.registry().settings.stream.idle_timeout {
-                    return self.give_up(ctx);
-                }
-                ctx.wait(tokio::time::sleep(PAUSE * 5).into_actor(self).map(|(), session, ctx| session.read(ctx)));
-                return;
+                self.submit()?;
+                return Err(Wait::For(PAUSE * 5));
             }
             let Some(data) = self.socket.receive() else { break };
             let bytes = match data {
                 Data::Binary(bytes) if wire::is_telemetry(&bytes) => continue,
                 Data::Text(bytes) | Data::Binary(bytes) => bytes,
             };
-            if bytes.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
-            if !self.message(&bytes, ctx) {
-                self.submit(ctx);
-                return;
+            if !bytes.iter().all(u8::is_ascii_whitespace) {
+                self.message(&bytes, ctx);
             }
         }
-        if !self.submit(ctx) {
-            return;
-        }
+        self.submit()
+    }
+
+    /// A closing socket is given some time to read the close frame, then the connection ends.
+    fn linger(&mut self, ctx: &mut Context<Self>) {
         if self.socket.is_closing() && !std::mem::replace(&mut self.lingers, true) {
             ctx.run_later(LINGER, |session, ctx| {
                 session.socket.outbox.end();
@@ -134,22 +165,21 @@ impl WorkerSession {
         }
     }
 
-    /// Handles one message. False where the session has to wait before the next.
-    fn message(&mut self, bytes: &Bytes, ctx: &mut Context<Self>) -> bool {
+    fn message(&mut self, bytes: &Bytes, ctx: &mut Context<Self>) {
         let takes_calls = self.takes_calls();
         if takes_calls && self.plain_call(bytes) {
-            return true;
+            return;
         }
         let message = match wire::parse(bytes) {
             Ok(message) => message,
             Err(error) => {
                 tracing::warn!(worker = %self.me.id, bytes = bytes.len(), %error, "message of a worker ignored");
-                return true;
+                return;
             }
         };
         let Some(kind) = Kind::of(&message.kind) else {
             tracing::warn!(worker = %self.me.id, r#type = %message.kind, "message of unknown type ignored");
-            return true;
+            return;
         };
         let id = message.id.as_deref().unwrap_or_default();
         let outcome = match kind {
@@ -183,7 +213,10 @@ impl WorkerSession {
                 self.registrations.refused(&message);
                 Ok(())
             }
-            Kind::Reattach => return self.reattach(&message, ctx),
+            Kind::Reattach => {
+                self.reattach(&message, ctx);
+                Ok(())
+            }
             Kind::Ping => {
                 self.send(wire::pong());
                 Ok(())
@@ -194,7 +227,6 @@ impl WorkerSession {
         if let Err(reason) = outcome {
             tracing::warn!(worker = %self.me.id, r#type = %message.kind, id, %reason, "message of a worker has no effect");
         }
-        true
     }
 
     fn trigger(&mut self, message: &Envelope<'_>) {
@@ -226,6 +258,7 @@ impl WorkerSession {
     }
 
     fn invoke(&mut self, call: Invoke) {
+        self.me.unread.called(&call.data);
         let Invoke { function_id, data, mut trace, reply, timeout } = call;
         let id = Uuid::new_v4();
         let mut span = None;
@@ -277,25 +310,44 @@ impl WorkerSession {
         self.socket.outbox.push_always(frame);
     }
 
-    fn reattach(&mut self, message: &Envelope<'_>, ctx: &mut Context<Self>) -> bool {
-        let Some(before) = message.previous_worker_id.as_deref().and_then(|id| self.registry().worker(id)) else { return true };
+    fn reattach(&mut self, message: &Envelope<'_>, ctx: &mut Context<Self>) {
+        let Some(before) = message.previous_worker_id.as_deref().and_then(|id| self.registry().worker(id)) else { return };
         if before.socket == self.socket.id || message.reattach_token.as_deref() != Some(&before.reattach_token) {
-            return true;
+            return;
         }
         tracing::info!(worker = %self.me.id, previous = %before.id, "worker takes over from its old connection");
         let (done, cleared) = oneshot::channel();
         before.session.do_send(ToWorker::Evict(done));
+        self.evicts = true;
         let cleared = tokio::time::timeout(EVICTION, cleared);
-        ctx.wait(cleared.into_actor(self).map(|_, session, ctx| session.read(ctx)));
-        false
+        ctx.spawn(cleared.into_actor(self).map(|_, session, ctx| {
+            session.evicts = false;
+            session.socket.excuse();
+            session.read(ctx);
+        }));
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
+        if self.evicts {
+            self.socket.excuse();
+        }
         let settings = &self.local.registry.settings.stream;
         match self.socket.check(settings.ping_interval, settings.idle_timeout) {
             Liveness::Alive(next) => drop(ctx.run_later(next, Self::look)),
             Liveness::Dead => self.give_up(ctx),
         }
+    }
+
+    /// What the worker sent before it went still counts; the end of that stops the session, or this does where none comes.
+    fn stop_later(&mut self, ctx: &mut Context<Self>) {
+        let waited = self.gate.is_closed();
+        ctx.run_later(PAUSE * 50, move |session, ctx| {
+            if waited || session.gate.is_closed() {
+                session.stop_later(ctx);
+            } else {
+                ctx.stop();
+            }
+        });
     }
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
@@ -309,19 +361,6 @@ impl WorkerSession {
     /// it. But what is under way at this worker may need it.
     fn takes_calls(&self) -> bool {
         !self.finishing || self.me.in_flight.load(Ordering::Relaxed) > 0
-    }
-
-    /// Hands over what was read, whether the store has room or not.
-    fn submit_all(&mut self) {
-        while let Some(unsent) = self.unsent.pop_front() {
-            match unsent {
-                Unsent::Calls(calls) => {
-                    self.registry().metrics.submitted.add(calls.len() as u64);
-                    self.store.do_send(SubmitAll(calls));
-                }
-                Unsent::Triggered(triggered) => self.store.do_send(triggered),
-            }
-        }
     }
 
     /// Tells `done` once all calls of this worker are answered, and the answers written.
@@ -339,6 +378,7 @@ impl WorkerSession {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        self.submit_all();
         self.registrations.end(Some(&self.store));
         for pending in self.in_flight.take_all() {
             self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -383,8 +423,6 @@ impl StreamHandler<Chunk> for WorkerSession {
     }
 
     fn finished(&mut self, ctx: &mut Self::Context) {
-        // What was read before the end still counts, in order.
-        self.submit_all();
         self.end();
         ctx.stop();
     }
@@ -424,8 +462,7 @@ impl Handler<Shut> for WorkerSession {
             }
             // Only clients are told.
             Shut::Restart(_) => {}
-            // What the worker sent before it went still counts; the end of that stops the session, or this does where none comes.
-            Shut::Gone => drop(ctx.run_later(PAUSE * 50, |_, ctx| ctx.stop())),
+            Shut::Gone => self.stop_later(ctx),
         }
     }
 }

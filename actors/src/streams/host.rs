@@ -96,6 +96,9 @@ impl actix::Handler<ToWorker> for Host {
             ToWorker::Answers(_) | ToWorker::Push(_) | ToWorker::Evict(_) => return,
         };
         let under_way = UnderWay(self.me.get().cloned());
+        if let Some(me) = &under_way.0 {
+            me.unread.called(&data);
+        }
         let Some(Function { handler, runtime }) = self.functions.0.read().get(&function_id).cloned() else {
             // Taken back while the call was on its way here.
             drop(under_way);

@@ -21,6 +21,7 @@ use crate::group::local::Local;
 use crate::ids::SocketId;
 use crate::metrics::Metrics;
 use crate::metrics::peer::{Counted, Peer};
+use crate::session::gate::Gate;
 use crate::session::outbox::{OutboxRef, Shut};
 use crate::session::socket::Socket;
 use crate::session::subscriber::{Entrance, SubscriberSession};
@@ -71,6 +72,8 @@ impl Session {
             }
             Self::Worker { local, address, store } => {
                 let counted = Counted::new(local.registry.metrics.clone(), Peer::Worker);
+                let gate = Rc::<Gate>::default();
+                let incoming = gate.before(incoming);
                 let session = move |socket: Socket, ctx: &mut Context<WorkerSession>| {
                     let me = Arc::new(Worker {
                         id: Uuid::new_v4().hyphenated().to_string(),
@@ -83,7 +86,7 @@ impl Session {
                         unread: Unread::new(limits.1),
                         session: ctx.address().recipient(),
                     });
-                    WorkerSession::new(socket, local, me, store)
+                    WorkerSession::new(socket, local, me, store, gate)
                 };
                 start(incoming, transport, limits, counted, session)
             }

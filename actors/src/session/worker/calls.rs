@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use bytes::Bytes;
 
-use super::{PAUSE, Unsent, WorkerSession};
+use super::{PAUSE, Unsent, Wait, WorkerSession};
 use crate::error::{self, CallError};
 use crate::frame::Burst;
 use crate::functions::{Answer, Caller, Invocation, Invoke, ReplyTo, disconnect, engine};
@@ -32,8 +31,8 @@ impl WorkerSession {
         self.unsent.len() > 1 || matches!(self.unsent.front(), Some(Unsent::Calls(calls)) if calls.len() >= CALLS)
     }
 
-    /// Gives the store what it has not got. False where it does not take it: the session then waits, and reads on later.
-    pub(super) fn submit(&mut self, ctx: &mut Context<Self>) -> bool {
+    /// Gives the store what it has not got, unless it does not take it now.
+    pub(super) fn submit(&mut self) -> Result<(), Wait> {
         while let Some(unsent) = self.unsent.pop_front() {
             let refused = match unsent {
                 Unsent::Calls(calls) => {
@@ -59,12 +58,25 @@ impl WorkerSession {
             };
             if let Some(refused) = refused {
                 self.unsent.push_front(refused);
-                // While a future is waited for, the context polls neither the socket nor the mailbox.
-                ctx.wait(tokio::time::sleep(PAUSE).into_actor(self).map(|(), session, ctx| session.read(ctx)));
-                return false;
+                // It is not heard, so its silence says nothing.
+                self.socket.excuse();
+                return Err(Wait::For(PAUSE));
             }
         }
-        true
+        Ok(())
+    }
+
+    /// The same for a session that ends and cannot wait: what was read before the end still counts, in order.
+    pub(super) fn submit_all(&mut self) {
+        while let Some(unsent) = self.unsent.pop_front() {
+            match unsent {
+                Unsent::Calls(calls) => {
+                    self.registry().metrics.submitted.add(calls.len() as u64);
+                    self.store.do_send(SubmitAll(calls));
+                }
+                Unsent::Triggered(triggered) => self.store.do_send(triggered),
+            }
+        }
     }
 
     /// Puts a call to those that the store gets next.
