@@ -6,6 +6,8 @@
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
 mod authorisation;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -200,7 +202,10 @@ impl SubscriberSession {
         self.asking += 1;
         ctx.spawn(verdict.into_actor(self).map(move |verdict, session, ctx| {
             session.asking -= 1;
-            if let Some((id, group, item)) = session.waiting.pop_front() {
+            // Not only one: where its triggers have gone meanwhile, a join is done at once, and no verdict follows that would call the next.
+            while session.asking < ASKING
+                && let Some((id, group, item)) = session.waiting.pop_front()
+            {
                 session.join(&id, group, item, ctx);
             }
             // The subscription may have ended or been replaced while its triggers were asked; then the admission says who fires the leave.
