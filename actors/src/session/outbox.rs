@@ -22,6 +22,9 @@ use crate::session::transport::{self, Transport};
 
 /// How many times the limit may wait for a connection that had no turn yet to take any of it.
 const AT_ONCE: usize = 8;
+/// Pongs that may wait; then the answer to a ping takes the place of the last one, as RFC 6455 lets it (section 5.5.3). Without an end of them,
+/// pings of two bytes would be answered by what takes seventy each.
+const PONGS: usize = 256;
 /// The most of a frame that the connection is given at a time.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -58,6 +61,8 @@ struct Outbox {
     ended: bool,
     /// Whether the first frame is the rest of one that the connection has a part of.
     begun: bool,
+    /// Where in `frames` the last pong waits, and how many were queued since none did.
+    pongs: Option<(usize, usize)>,
     /// Whether something waited when the connection ended.
     unread: bool,
     /// Pieces of frames that the connection has taken.
@@ -84,6 +89,7 @@ impl Default for Outbox {
             closed: false,
             ended: true,
             begun: false,
+            pongs: None,
             unread: false,
             taken: 0,
             waited_at: None,
@@ -134,6 +140,22 @@ impl OutboxRef {
             outbox.push(frame.clone());
         }
         room
+    }
+
+    /// Answers a ping, or this one in place of the one before where that many answers wait already.
+    pub fn pong(&self, pong: Bytes) {
+        let mut outbox = self.outbox.borrow_mut();
+        if outbox.ended || outbox.closed {
+            return;
+        }
+        let last = outbox.frames.len();
+        match outbox.pongs {
+            Some((place, count)) if count >= PONGS && !(outbox.begun && place == 0) => outbox.replace(place, pong),
+            waiting => {
+                outbox.pongs = Some((last, waiting.map_or(0, |(_, count)| count) + 1));
+                outbox.push(pong);
+            }
+        }
     }
 
     /// Queues a frame whatever waits already; for the few that a session sends of its own accord.
@@ -199,6 +221,7 @@ impl OutboxRef {
         let mut outbox = self.outbox.borrow_mut();
         let begun = usize::from(outbox.begun);
         outbox.frames.truncate(begun);
+        outbox.pongs = None;
         let bytes = outbox.frames.iter().map(Bytes::len).sum();
         outbox.waiting.set(bytes);
         outbox.settle();
@@ -236,7 +259,10 @@ impl OutboxRef {
     /// So many bytes of the frames that wait were written.
     pub(super) fn written(&self, count: usize) {
         let mut outbox = self.outbox.borrow_mut();
+        let before = outbox.frames.len();
         outbox.begun = transport::advance(&mut outbox.frames, count);
+        let gone = before - outbox.frames.len();
+        outbox.pongs = outbox.pongs.and_then(|(place, count)| Some((place.checked_sub(gone)?, count)));
         let bytes = outbox.waiting.bytes() - count;
         outbox.waiting.set(bytes);
         outbox.taken += 1;
@@ -267,6 +293,7 @@ impl OutboxRef {
         outbox.ended = true;
         outbox.unread = outbox.waiting.bytes() > 0;
         outbox.frames.clear();
+        outbox.pongs = None;
         outbox.waiting.set(0);
         outbox.settle();
         outbox.transport = None;
@@ -339,6 +366,14 @@ impl Outbox {
             self.frames.push_back(frame);
             self.settle();
             self.wake();
+        }
+    }
+
+    fn replace(&mut self, place: usize, frame: Bytes) {
+        if let Some(before) = self.frames.get_mut(place) {
+            let bytes = self.waiting.bytes() - before.len() + frame.len();
+            *before = frame;
+            self.waiting.set(bytes);
         }
     }
 

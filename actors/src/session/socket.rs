@@ -104,10 +104,7 @@ impl Socket {
                 _ if self.state == State::Closing => {}
                 Message::Text(text) => return Some(Data::Text(text)),
                 Message::Binary(bytes) => return Some(Data::Binary(bytes)),
-                // A peer that pings without reading gets no pongs beyond what its queue takes.
-                Message::Ping(payload) => {
-                    let _ = self.outbox.offer(&frame::encode_pong(&payload));
-                }
+                Message::Ping(payload) => self.outbox.pong(frame::encode_pong(&payload)),
                 Message::Pong(_) => {}
             }
         }

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::session::peer::World;
+use crate::frame::Opcode;
+use crate::session::peer::{World, until};
 use crate::settings::Settings;
 
 fn join(id: usize) -> Value {
@@ -30,5 +31,29 @@ async fn joins_that_wait_are_done_when_the_trigger_they_wait_for_is_gone() {
     for _ in 0..ASKING * 4 {
         assert_eq!(client.next().await["event"]["type"], "sync");
     }
+    world.system.stop();
+}
+
+#[actix_rt::test]
+async fn pings_of_a_client_that_does_not_read_cost_no_memory_and_the_last_is_answered() {
+    const PINGS: u32 = 20_000;
+    let world = World::new(Settings::default());
+    let mut client = world.client();
+    for n in 0..PINGS {
+        client.frame(Opcode::Ping, &n.to_be_bytes());
+    }
+    until("all pings", || client.taken() == PINGS as usize).await;
+    assert!(client.outbox().queued_bytes() <= 256 * 6, "{} bytes wait", client.outbox().queued_bytes());
+    let mut answered = 0;
+    loop {
+        let (first, payload) = client.next_frame().await;
+        assert_eq!(first, 0x80 | Opcode::Pong as u8);
+        answered += 1;
+        if *payload == (PINGS - 1).to_be_bytes() {
+            break;
+        }
+    }
+    assert_eq!(client.outbox().queued_bytes(), 0, "it is the last one");
+    eprintln!("{answered} of {PINGS} pings are answered");
     world.system.stop();
 }
