@@ -1,7 +1,7 @@
 //! A group on one arbiter: its subscriber set, and the changes on their way to it.
 //!
 //! - *Owns* the subscribers of the group among the sockets of this arbiter.
-//! - *Receives* [`Feed`] from the store; [`Subscribe`], [`Unsubscribe`], [`Drained`] and [`Close`] from sessions of the same thread.
+//! - *Receives* [`Feed`] from the store; [`Subscribe`], [`Unsubscribe`], [`Gone`], [`Drained`] and [`Close`] from sessions of the same thread.
 //! - *Sends* `Watch`, `TakeSnapshot` and `Unwatch` to the store; pushes frames straight into outboxes, without a message per subscriber.
 //! - *Bounded by* [`MAILBOX`] batches from the store; when it is full the store drops what follows and sends one `Resync`.
 
@@ -70,6 +70,11 @@ pub struct Unsubscribe {
     /// Its name for the subscription.
     pub subscription_id: Box<str>,
 }
+
+/// All subscriptions of a socket end.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub struct Gone(pub SocketId);
 
 /// The queue of a socket that was full has room again.
 #[derive(Message, Debug, Clone, Copy)]
@@ -275,6 +280,16 @@ impl Handler<Unsubscribe> for Group {
         } else {
             self.count();
         }
+    }
+}
+
+impl Handler<Gone> for Group {
+    type Result = ();
+
+    fn handle(&mut self, Gone(socket): Gone, ctx: &mut Self::Context) {
+        self.flush(ctx);
+        self.roster.remove(socket);
+        self.count();
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::burst::{Burst, Full, group_frame};
 use super::told::Told;
 use crate::change::{Change, Snapshot};
-use crate::hash::{HashMap, IndexMap};
+use crate::hash::{HashMap, HashSet, IndexMap};
 use crate::ids::{Name, SocketId};
 use crate::wire::subscriber::Address;
 
@@ -106,8 +106,8 @@ pub struct Roster<S> {
     /// Changes since the first socket was held.
     kept: Vec<Arc<Change>>,
     kept_bytes: usize,
-    /// Whether a queue may be full.
-    lagging: bool,
+    /// Members whose queue was full.
+    lagging: HashSet<SocketId>,
     /// Changes that sockets were not told because their queue was full.
     dropped: u64,
     told: Told,
@@ -128,7 +128,7 @@ impl<S> Default for Roster<S> {
             by_item: HashMap::default(),
             kept: Vec::new(),
             kept_bytes: 0,
-            lagging: false,
+            lagging: HashSet::default(),
             dropped: 0,
             told: Told::default(),
             late: 0,
@@ -142,8 +142,11 @@ impl<S> Default for Roster<S> {
 impl<S: Sink> Roster<S> {
     /// Adds a subscription, or replaces the one of that socket with the same id. It gets nothing before its `sync`.
     pub fn join(&mut self, socket: SocketId, sink: S, id: Box<str>, scope: Scope) {
-        self.unlist(socket);
         let seen = self.kept.len();
+        // One that is held is not listed.
+        if self.members.get(&socket).is_some_and(|member| !member.is_held()) {
+            self.unlist(socket);
+        }
         let member = self.members.entry(socket).or_insert_with(|| Member { sink, subscriptions: Vec::new(), lagging: false, seen });
         if !member.is_held() {
             member.seen = seen;
@@ -154,19 +157,33 @@ impl<S: Sink> Roster<S> {
     }
 
     /// Ends a subscription. True where the socket's queue is full, see [`changes`](Self::changes).
+    ///
+    /// Nothing else of the socket is looked up: a client may end a thousand of them one by one.
     pub fn leave(&mut self, socket: SocketId, id: &str) -> bool {
-        self.unlist(socket);
         let Some(member) = self.members.get_mut(&socket) else { return false };
         let held = member.is_held();
-        member.subscriptions.retain(|subscription| &*subscription.id != id);
+        let Some(place) = member.subscriptions.iter().position(|subscription| &*subscription.id == id) else { return false };
+        let Subscription { scope, .. } = member.subscriptions.remove(place);
         if member.subscriptions.is_empty() {
-            self.members.remove(&socket);
+            if !held {
+                self.unlist_from(socket, &scope);
+            }
+            self.forget(socket);
+            return false;
+        }
+        if !held {
+            if !member.subscriptions.iter().any(|other| other.scope == scope) {
+                self.unlist_from(socket, &scope);
+                if scope == Scope::Group {
+                    self.list(socket);
+                }
+            }
             return false;
         }
         // It waited for the subscription that is gone; what was kept for the others meanwhile is due now.
         let kept = self.kept.get(member.seen..).unwrap_or_default();
         let told = &mut self.told;
-        if held && !member.is_held() && !kept.iter().all(|change| member.push(change, told)) {
+        if !member.is_held() && !kept.iter().all(|change| member.push(change, told)) {
             self.lag(socket, 1);
             return true;
         }
@@ -177,7 +194,12 @@ impl<S: Sink> Roster<S> {
     /// Ends all subscriptions of a socket.
     pub fn remove(&mut self, socket: SocketId) {
         self.unlist(socket);
+        self.forget(socket);
+    }
+
+    fn forget(&mut self, socket: SocketId) {
         self.members.remove(&socket);
+        self.lagging.remove(&socket);
     }
 
     /// How many sockets subscribe.
@@ -196,6 +218,7 @@ impl<S: Sink> Roster<S> {
     pub fn drained(&mut self, socket: SocketId) {
         if let Some(member) = self.members.get_mut(&socket).filter(|member| member.lagging) {
             member.lagging = false;
+            self.lagging.remove(&socket);
             restart(member);
             self.told.resyncs_slow += 1;
             self.joining = true;
@@ -295,7 +318,7 @@ impl<S: Sink> Roster<S> {
         if self.asked.is_some() || self.joining {
             self.keep(changes);
         }
-        if self.lagging {
+        if !self.lagging.is_empty() {
             self.count(changes);
         }
         for (socket, dropped) in full.sockets() {
@@ -315,9 +338,7 @@ impl<S: Sink> Roster<S> {
     }
 
     fn count(&mut self, changes: &[Arc<Change>]) {
-        let mut any = false;
-        for member in self.members.values().filter(|member| member.lagging) {
-            any = true;
+        for member in self.lagging.iter().filter_map(|socket| self.members.get(socket)) {
             let wants = |change: &&Arc<Change>| {
                 member.subscriptions.iter().any(|subscription| match &subscription.scope {
                     Scope::Group => true,
@@ -326,7 +347,6 @@ impl<S: Sink> Roster<S> {
             };
             self.dropped += changes.iter().filter(wants).count() as u64;
         }
-        self.lagging = any;
     }
 
     fn keep(&mut self, changes: &[Arc<Change>]) {
@@ -412,7 +432,7 @@ impl<S: Sink> Roster<S> {
         self.unlist(socket);
         if let Some(member) = self.members.get_mut(&socket) {
             member.lagging = true;
-            self.lagging = true;
+            self.lagging.insert(socket);
             self.dropped += dropped;
         }
     }
@@ -437,14 +457,16 @@ impl<S: Sink> Roster<S> {
             return;
         }
         for subscription in &member.subscriptions {
-            if let Scope::Item(item) = &subscription.scope
-                && let Some(sockets) = self.by_item.get_mut(item)
-            {
-                sockets.swap_remove(&socket);
-                if sockets.is_empty() {
-                    self.by_item.remove(item);
-                }
+            if let Scope::Item(item) = &subscription.scope {
+                unlist_item(&mut self.by_item, socket, item);
             }
+        }
+    }
+
+    fn unlist_from(&mut self, socket: SocketId, scope: &Scope) {
+        match scope {
+            Scope::Group => drop(self.whole.swap_remove(&socket)),
+            Scope::Item(item) => unlist_item(&mut self.by_item, socket, item),
         }
     }
 }
@@ -468,6 +490,15 @@ impl<S: Sink> Member<S> {
         }
         let watched = active(&|scope| matches!((scope, &change.item), (Scope::Item(name), Some(item)) if name == item));
         !watched || send(&change.frame.frames())
+    }
+}
+
+fn unlist_item<S>(by_item: &mut HashMap<Name, Listed<S>>, socket: SocketId, item: &Name) {
+    if let Some(sockets) = by_item.get_mut(item) {
+        sockets.swap_remove(&socket);
+        if sockets.is_empty() {
+            by_item.remove(item);
+        }
     }
 }
 

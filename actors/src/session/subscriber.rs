@@ -2,14 +2,14 @@
 //!
 //! - *Owns* its socket and its subscriptions; holds the context that the auth function gave it.
 //! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Question`]s from workers and operators.
-//! - *Sends* `Subscribe` and `Unsubscribe` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
+//! - *Sends* `Subscribe`, `Unsubscribe` and `Gone` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
 mod authorisation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::error::CloseCode;
 use crate::frame::Encoded;
 use crate::group::local::Local;
 use crate::group::roster::{Scope, Sink};
-use crate::group::{Group, Subscribe, Unsubscribe};
+use crate::group::{Gone, Group, Subscribe, Unsubscribe};
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
 use crate::metrics::limit::Limit;
@@ -250,11 +250,14 @@ impl SubscriberSession {
     fn leave(&mut self, id: &str, reason: Reason) {
         self.waiting.retain(|(waiting, _, _)| **waiting != *id);
         if let Some(subscription) = self.subscriptions.remove(id) {
+            if let State::Joined(group) = &subscription.state {
+                group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: id.into() });
+            }
             self.end(subscription, reason);
         }
     }
 
-    /// The one end of every subscription: a leave, a replaced join, a lost socket and an eviction all pass here once.
+    /// The one end of every subscription: a leave, a replaced join, a lost socket and an eviction all pass here once. Its group has been told.
     fn end(&self, mut subscription: Subscription, reason: Reason) {
         match subscription.state {
             State::Joining(admission) => {
@@ -263,8 +266,7 @@ impl SubscriberSession {
                 }
                 subscription.membership.known_as = admission.known_as.get().cloned();
             }
-            State::Joined(group) => {
-                group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: subscription.membership.subscription_id.clone() });
+            State::Joined(_) => {
                 self.local.exit(&subscription.membership.group);
                 self.local.registry.metrics.joins.left[reason as usize].add(1);
             }
@@ -282,7 +284,15 @@ impl SubscriberSession {
             None if self.socket.was_unresponsive(self.local.registry.settings.stream.write_deadline) => Reason::Unresponsive,
             None => Reason::Lost,
         };
+        // Each group once: it may have a thousand of them.
+        let mut told = HashSet::new();
         for (_, subscription) in std::mem::take(&mut self.subscriptions) {
+            if let State::Joined(group) = &subscription.state
+                && !told.contains(&subscription.membership.group)
+            {
+                group.do_send(Gone(self.socket.id));
+                told.insert(subscription.membership.group.clone());
+            }
             self.end(subscription, reason);
         }
     }

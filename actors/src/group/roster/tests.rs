@@ -319,3 +319,45 @@ fn all_who_join_before_the_snapshot_is_asked_for_share_it() {
     assert_eq!((wanted.whole, wanted.items), (true, vec![name(1)]));
     assert!(world.roster.wanted().is_none());
 }
+
+/// A queue that counts how often it is put into a list.
+struct Counting(Rc<std::cell::Cell<usize>>);
+
+impl Clone for Counting {
+    fn clone(&self) -> Self {
+        self.0.set(self.0.get() + 1);
+        Self(self.0.clone())
+    }
+}
+
+impl Sink for Counting {
+    fn push(&self, _: &Bytes) -> bool {
+        true
+    }
+
+    fn queue(&self, _: &Bytes) -> bool {
+        true
+    }
+
+    fn push_with(&self, _: &Bytes) {}
+}
+
+#[test]
+fn end_of_one_of_many_subscriptions_lists_none_of_the_others_anew() {
+    const MANY: usize = 1_000;
+    let (mut roster, clones, socket) = (Roster::default(), Rc::<std::cell::Cell<usize>>::default(), SocketId::next());
+    for n in 0..MANY {
+        roster.join(socket, Counting(clones.clone()), n.to_string().into(), Scope::Item(n.to_string().as_str().into()));
+    }
+    let (mut ledger, key) = (Ledger::new(Box::new(Memory::new()), 1 << 20, 10), GroupKey::new("s", "g"));
+    let wanted = roster.wanted().unwrap();
+    let snapshot = ledger.snapshot(&key, wanted.whole, &wanted.items).unwrap().wait().unwrap();
+    roster.snapshot(wanted.request, &snapshot, &Address::new(&key));
+    assert_eq!((roster.by_item.len(), clones.get()), (MANY, MANY));
+    for n in 0..MANY {
+        assert_eq!(roster.by_item.len(), MANY - n);
+        assert!(!roster.leave(socket, &n.to_string()));
+    }
+    assert!(roster.is_empty() && roster.by_item.is_empty());
+    assert_eq!(clones.get(), MANY);
+}
