@@ -12,6 +12,7 @@ pub mod registrations;
 pub mod socket;
 pub mod subscriber;
 pub mod subscribers;
+mod tally;
 pub mod telemetry;
 pub mod transport;
 pub mod worker;
@@ -23,6 +24,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+
+/// How much of what a peer has made up is logged.
+const LOGGED_BYTES: usize = 200;
+
+/// The beginning of a text, of at most so many bytes.
+fn clip(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
 
 /// A piece of the byte stream that follows the handshake; the stream ends where the peer closes its side.
 #[derive(Debug)]

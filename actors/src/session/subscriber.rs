@@ -20,12 +20,13 @@ use authorisation::Authorisation;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::Chunk;
 use super::clients::{Client, ClientSubscription};
 use super::outbox::Shut;
 use super::pace::Pace;
 use super::socket::{Data, LINGER, Liveness, Socket};
 use super::subscribers::Question;
+use super::tally::Tally;
+use super::{Chunk, LOGGED_BYTES, clip};
 use crate::auth::{AuthInput, Grant};
 use crate::clock::{self, Millis};
 use crate::error::CloseCode;
@@ -43,6 +44,9 @@ use crate::wire::subscriber::{self as wire, Address, Request};
 
 /// Joins of one socket whose triggers are asked at a time; the others of that socket wait.
 const ASKING: usize = 32;
+
+/// How much of a name that is too long is told, to recognise it by.
+const NAME_BYTES: usize = 64;
 
 /// Who the client is, and what its address asked for.
 #[derive(Debug)]
@@ -89,6 +93,8 @@ pub struct SubscriberSession {
     subscriptions: HashMap<Box<str>, Subscription>,
     /// Of the joins that it asks for.
     pace: Pace,
+    /// Of its messages that mean nothing, or come too soon.
+    ignored: Tally,
 }
 
 impl SubscriberSession {
@@ -112,6 +118,7 @@ impl SubscriberSession {
             waiting: VecDeque::new(),
             subscriptions: HashMap::new(),
             pace: Pace::default(),
+            ignored: Tally::default(),
         }
     }
 
@@ -128,7 +135,13 @@ impl SubscriberSession {
                 }
                 Ok(Request::Refresh { token }) => self.refresh(&token, ctx),
                 Ok(Request::Leave { subscription_id }) => self.leave(&subscription_id, Reason::Left),
-                Err(error) => tracing::info!(session = %self.socket.id, bytes = bytes.len(), %error, "message of a client ignored"),
+                Err(error) => {
+                    if let Some(times) = self.ignored.add() {
+                        let error = error.to_string();
+                        let error = tracing::field::display(clip(&error, LOGGED_BYTES));
+                        tracing::info!(session = %self.socket.id, bytes = bytes.len(), times, error, "message of a client ignored");
+                    }
+                }
             }
         }
         self.linger(ctx);
@@ -148,8 +161,8 @@ impl SubscriberSession {
 
     fn ask_to_join(&mut self, id: &str, stream: &str, group: &str, item: Option<&str>, ctx: &mut Context<Self>) {
         if let Some((code, text)) = self.passes_limit(id, [stream, group, item.unwrap_or_default()]) {
-            let key = GroupKey::new(clip(stream), clip(group));
-            let item = item.map(|item| Name::from(clip(item)));
+            let key = GroupKey::new(clip(stream, NAME_BYTES), clip(group, NAME_BYTES));
+            let item = item.map(|item| Name::from(clip(item, NAME_BYTES)));
             return self.tell(&Address::new(&key).error(item.as_ref(), code, &text));
         }
         self.join(id, GroupKey::new(stream, group), item.map(Name::from), ctx);
@@ -340,15 +353,6 @@ impl SubscriberSession {
         self.socket.close(code);
         self.linger(ctx);
     }
-}
-
-/// Enough of a name to recognise it by, for an answer about a name that is too long.
-fn clip(name: &str) -> &str {
-    let mut end = name.len().min(64);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
 }
 
 impl Actor for SubscriberSession {

@@ -22,12 +22,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::Chunk;
 use super::gate::Gate;
 use super::in_flight::{InFlight, Pending};
 use super::outbox::Shut;
 use super::registrations::Registrations;
 use super::socket::{Data, LINGER, Liveness, Socket};
+use super::tally::Tally;
+use super::{Chunk, LOGGED_BYTES, clip};
 use crate::error::{self, CallError, Output};
 use crate::functions::{self, Invoke, Registry, ToWorker, Worker};
 use crate::group::local::Local;
@@ -75,6 +76,8 @@ pub struct WorkerSession {
     store: Addr<Store>,
     in_flight: InFlight,
     unsent: VecDeque<Unsent>,
+    /// Of its messages that mean nothing or have no effect.
+    ignored: Tally,
     /// In front of the socket.
     gate: Rc<Gate>,
     /// Whether it is to be tried whether the socket may be read on.
@@ -100,6 +103,7 @@ impl WorkerSession {
             store,
             in_flight: InFlight::default(),
             unsent: VecDeque::new(),
+            ignored: Tally::default(),
             gate,
             retries: false,
             evicts: false,
@@ -173,12 +177,19 @@ impl WorkerSession {
         let message = match wire::parse(bytes) {
             Ok(message) => message,
             Err(error) => {
-                tracing::warn!(worker = %self.me.id, bytes = bytes.len(), %error, "message of a worker ignored");
+                if let Some(times) = self.ignored.add() {
+                    let error = error.to_string();
+                    let error = tracing::field::display(clip(&error, LOGGED_BYTES));
+                    tracing::warn!(worker = %self.me.id, bytes = bytes.len(), times, error, "message of a worker ignored");
+                }
                 return;
             }
         };
         let Some(kind) = Kind::of(&message.kind) else {
-            tracing::warn!(worker = %self.me.id, r#type = %message.kind, "message of unknown type ignored");
+            if let Some(times) = self.ignored.add() {
+                let kind = clip(&message.kind, LOGGED_BYTES);
+                tracing::warn!(worker = %self.me.id, r#type = %kind, times, "message of unknown type ignored");
+            }
             return;
         };
         let id = message.id.as_deref().unwrap_or_default();
@@ -224,8 +235,11 @@ impl WorkerSession {
             // A service is a name for people; nothing is asked of it.
             Kind::RegisterService | Kind::Pong => Ok(()),
         };
-        if let Err(reason) = outcome {
-            tracing::warn!(worker = %self.me.id, r#type = %message.kind, id, %reason, "message of a worker has no effect");
+        if let Err(reason) = outcome
+            && let Some(times) = self.ignored.add()
+        {
+            let (id, reason) = (clip(id, LOGGED_BYTES), clip(&reason, LOGGED_BYTES));
+            tracing::warn!(worker = %self.me.id, r#type = %message.kind, id, times, %reason, "message of a worker has no effect");
         }
     }
 
@@ -233,7 +247,10 @@ impl WorkerSession {
         match self.registrations.trigger(message) {
             Ok(news) => self.unsent.extend(news.into_iter().map(Unsent::Triggered)),
             Err(error) => {
-                tracing::warn!(worker = %self.me.id, trigger = message.id.as_deref(), code = %error.code, %error, "trigger refused");
+                if let Some(times) = self.ignored.add() {
+                    let trigger = message.id.as_deref().map(|id| clip(id, LOGGED_BYTES));
+                    tracing::warn!(worker = %self.me.id, trigger, code = %error.code, times, %error, "trigger refused");
+                }
                 let text = |field: &Option<Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
                 let (id, trigger_type, function_id) = (text(&message.id), text(&message.trigger_type), text(&message.function_id));
                 self.send(wire::trigger_refused(&id, &trigger_type, &function_id, &error).frames());

@@ -70,7 +70,9 @@ impl SubscriberSession {
         };
         let soon = authorisation.refreshed.is_some_and(|at| at.elapsed() < REFRESH_INTERVAL);
         if authorisation.refreshing || soon {
-            tracing::info!(session = %self.socket.id, "refresh ignored; one is under way, or was less than a second ago");
+            if let Some(times) = self.ignored.add() {
+                tracing::info!(session = %self.socket.id, times, "refresh ignored; one is under way, or was less than a second ago");
+            }
             return;
         }
         authorisation.refreshing = true;

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -55,5 +57,49 @@ async fn pings_of_a_client_that_does_not_read_cost_no_memory_and_the_last_is_ans
     }
     assert_eq!(client.outbox().queued_bytes(), 0, "it is the last one");
     eprintln!("{answered} of {PINGS} pings are answered");
+    world.system.stop();
+}
+
+/// Counts what would be logged.
+#[derive(Clone, Default)]
+struct Log(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[actix_rt::test]
+async fn messages_that_mean_nothing_do_not_fill_the_log_and_leave_the_socket_open() {
+    const MESSAGES: usize = 10_000;
+    let log = Log::default();
+    // Of this thread, which the session is on too.
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let world = World::new(Settings::default());
+    let mut client = world.client();
+    for _ in 0..MESSAGES {
+        client.frame(Opcode::Text, b"x");
+    }
+    client.send(&join(1));
+    assert_eq!(client.next().await["event"]["type"], "sync");
+    let lines = log.0.load(Ordering::Relaxed);
+    assert!((1..100).contains(&lines), "{lines} lines for {MESSAGES} messages");
     world.system.stop();
 }
