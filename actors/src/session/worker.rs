@@ -327,6 +327,18 @@ impl WorkerSession {
         self.socket.outbox.push_always(frame);
     }
 
+    /// Sends what it has to know of triggers. One that does not take it would have a wrong picture of them for good, so it is ended: when it comes back it
+    /// is told all of them.
+    fn push(&mut self, frame: &Bytes, ctx: &mut Context<Self>) {
+        if self.socket.outbox.offer(frame) {
+            return;
+        }
+        self.registry().metrics.limit(Limit::WorkerOutbox);
+        let bytes = self.socket.outbox.queued_bytes();
+        tracing::warn!(worker = %self.me.id, bytes, "worker does not read what it is told of triggers; closing");
+        self.abandon(ctx);
+    }
+
     fn reattach(&mut self, message: &Envelope<'_>, ctx: &mut Context<Self>) {
         let Some(before) = message.previous_worker_id.as_deref().and_then(|id| self.registry().worker(id)) else { return };
         if before.socket == self.socket.id || message.reattach_token.as_deref() != Some(&before.reattach_token) {
@@ -369,6 +381,10 @@ impl WorkerSession {
 
     fn give_up(&mut self, ctx: &mut Context<Self>) {
         tracing::warn!(worker = %self.me.id, bytes = self.socket.outbox.queued_bytes(), "worker neither answers pings nor reads; closing");
+        self.abandon(ctx);
+    }
+
+    fn abandon(&mut self, ctx: &mut Context<Self>) {
         self.end();
         self.socket.outbox.clear();
         ctx.stop();
@@ -452,7 +468,7 @@ impl Handler<ToWorker> for WorkerSession {
         match message {
             ToWorker::Invoke(call) => self.invoke(call),
             ToWorker::Answers(answers) => self.answers(answers),
-            ToWorker::Push(frame) => self.send(frame),
+            ToWorker::Push(frame) => self.push(&frame, ctx),
             ToWorker::Finish(done) => {
                 self.submit_all();
                 self.finishing = true;

@@ -145,3 +145,24 @@ async fn worker_whose_calls_the_store_does_not_take_is_called_and_its_calls_stay
     assert_eq!(worker.next().await["result"], CALLS);
     world.system.stop();
 }
+
+#[actix_rt::test]
+async fn provider_that_does_not_read_what_it_is_told_of_triggers_is_ended() {
+    let world = World::new(settings());
+    let (mut provider, mut consumer) = (world.worker().await, world.worker().await);
+    provider.send(&json!({"type": "registertriggertype", "id": "hook", "description": ""}));
+    let bind = |n: usize| {
+        let config = json!({"n": n, "text": "x".repeat(OUTBOX_BYTES / 8)});
+        json!({"type": "registertrigger", "id": "t", "trigger_type": "hook", "function_id": "f", "config": config})
+    };
+    consumer.send(&bind(0));
+    assert_eq!(provider.next().await["config"]["n"], 0);
+    for n in 1..100 {
+        consumer.send(&bind(n));
+    }
+    let workers = world.local.registry.clone();
+    until("its end", || workers.workers.read().len() == 1).await;
+    consumer.settle().await;
+    assert_eq!(provider.outbox().queued_bytes(), 0);
+    world.system.stop();
+}
