@@ -6,6 +6,7 @@
 //! - *Bounded by* [`MAILBOX`] batches from the store; when it is full the store drops what follows and sends one `Resync`.
 
 pub(crate) mod burst;
+mod copies;
 pub mod local;
 pub mod roster;
 pub mod told;

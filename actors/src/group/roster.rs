@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::burst::{Burst, Full, group_frame};
+use super::copies::Copies;
 use super::told::Told;
 use crate::change::{Change, Snapshot};
 use crate::hash::{HashMap, HashSet, IndexMap};
@@ -111,6 +112,7 @@ pub struct Roster<S> {
     /// Changes that sockets were not told because their queue was full.
     dropped: u64,
     told: Told,
+    copies: Copies,
     /// Snapshots in a row that came too late.
     late: u32,
     /// The snapshot on its way.
@@ -131,6 +133,7 @@ impl<S> Default for Roster<S> {
             lagging: HashSet::default(),
             dropped: 0,
             told: Told::default(),
+            copies: Copies::default(),
             late: 0,
             asked: None,
             joining: false,
@@ -394,13 +397,15 @@ impl<S: Sink> Roster<S> {
                 if !taken || synced.contains(&&subscription.scope) {
                     continue;
                 }
-                let frame = match &subscription.scope {
+                let (scope, copies) = (&subscription.scope, &mut self.copies);
+                let frame = match scope {
                     Scope::Group => group_sync.get_or_insert_with(|| {
-                        address.sync_group(snapshot.timestamp, snapshot.whole.as_deref().unwrap_or_default()).frames()
+                        let items = snapshot.whole.as_deref().unwrap_or_default();
+                        copies.share(scope, address.sync_group(snapshot.timestamp, items).frames())
                     }),
                     Scope::Item(item) => item_syncs.entry(item.clone()).or_insert_with(|| {
                         let value = snapshot.items.iter().find(|(name, _)| name == item).and_then(|(_, value)| value.as_ref());
-                        address.sync_item(snapshot.timestamp, item, value).frames()
+                        copies.share(scope, address.sync_item(snapshot.timestamp, item, value).frames())
                     }),
                 };
                 if synced.is_empty() {
@@ -424,6 +429,7 @@ impl<S: Sink> Roster<S> {
         for socket in &full {
             self.lag(*socket, 1);
         }
+        self.copies.tidy();
         full
     }
 

@@ -361,3 +361,23 @@ fn end_of_one_of_many_subscriptions_lists_none_of_the_others_anew() {
     assert!(roster.is_empty() && roster.by_item.is_empty());
     assert_eq!(clones.get(), MANY);
 }
+
+#[test]
+fn large_state_that_waits_for_one_socket_is_not_copied_for_the_next() {
+    let mut world = World::new(usize::MAX);
+    let text = "x".repeat(100_000);
+    world.apply(Op::Set { key: world.item(0), data: Json::from_value(&json!({"id": "a", "text": text})) });
+    let sync = |world: &mut World, socket: usize, item: Option<u8>| {
+        world.step(Step::Join(socket, 0, item));
+        [Step::Ask, Step::TakeSnapshot, Step::DeliverSnapshot].into_iter().for_each(|step| world.step(step));
+        world.sockets[socket].1.0.borrow().frames.last().unwrap().as_ptr()
+    };
+    for item in [None, Some(0)] {
+        assert_eq!(sync(&mut world, 0, item), sync(&mut world, 1, item));
+    }
+    let before = sync(&mut world, 0, None);
+    world.apply(Op::Set { key: world.item(1), data: Json::from_value(&json!({"id": "b"})) });
+    assert_ne!(before, sync(&mut world, 2, None), "it is another one");
+    world.settle();
+    world.check();
+}
