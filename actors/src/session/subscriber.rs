@@ -89,7 +89,7 @@ pub struct SubscriberSession {
     /// Joins whose triggers are being asked, those that the client has given up included.
     asking: usize,
     /// Joins that wait until fewer are being asked.
-    waiting: VecDeque<(Box<str>, GroupKey, Option<Name>)>,
+    waiting: VecDeque<Membership>,
     subscriptions: HashMap<Box<str>, Subscription>,
     /// Of the joins that it asks for.
     pace: Pace,
@@ -194,11 +194,11 @@ impl SubscriberSession {
 
     fn join(&mut self, id: &str, group: GroupKey, item: Option<Name>, ctx: &mut Context<Self>) {
         self.leave(id, Reason::Replaced);
+        let membership = Membership { subscription_id: id.into(), known_as: None, group, item, context: self.context.clone() };
         if self.asking >= ASKING {
-            self.waiting.push_back((id.into(), group, item));
+            self.waiting.push_back(membership);
             return;
         }
-        let membership = Membership { subscription_id: id.into(), known_as: None, group, item, context: self.context.clone() };
         let item = membership.item.as_ref().map(Name::as_str);
         let triggers = self.local.registry.triggers.read().for_session(true, &membership.group, item);
         // A leave of this client may be held back, which only the dispatcher knows.
@@ -217,9 +217,9 @@ impl SubscriberSession {
             session.asking -= 1;
             // Not only one: where its triggers have gone meanwhile, a join is done at once, and no verdict follows that would call the next.
             while session.asking < ASKING
-                && let Some((id, group, item)) = session.waiting.pop_front()
+                && let Some(Membership { subscription_id, group, item, .. }) = session.waiting.pop_front()
             {
-                session.join(&id, group, item, ctx);
+                session.join(&subscription_id, group, item, ctx);
             }
             // The subscription may have ended or been replaced while its triggers were asked; then the admission says who fires the leave.
             let current =
@@ -261,7 +261,7 @@ impl SubscriberSession {
     }
 
     fn leave(&mut self, id: &str, reason: Reason) {
-        self.waiting.retain(|(waiting, _, _)| **waiting != *id);
+        self.waiting.retain(|waiting| *waiting.subscription_id != *id);
         if let Some(subscription) = self.subscriptions.remove(id) {
             if let State::Joined(group) = &subscription.state {
                 group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: id.into() });
@@ -403,7 +403,7 @@ impl Handler<Question> for SubscriberSession {
             Question::Disconnect(inquiry) => inquiry,
             Question::Describe(listing) => return listing.add(self.describe()),
         };
-        let joined = self.subscriptions.values().map(|subscription| &subscription.membership);
+        let joined = self.subscriptions.values().map(|subscription| &subscription.membership).chain(&self.waiting);
         if !self.socket.is_closing() && inquiry.is_about(self.context.as_ref(), joined) {
             tracing::info!(session = %self.socket.id, "disconnected by a worker");
             inquiry.count();

@@ -103,3 +103,22 @@ async fn messages_that_mean_nothing_do_not_fill_the_log_and_leave_the_socket_ope
     assert!((1..100).contains(&lines), "{lines} lines for {MESSAGES} messages");
     world.system.stop();
 }
+
+#[actix_rt::test]
+async fn join_that_waits_for_its_turn_is_found_by_a_disconnect() {
+    let world = World::new(Settings::default());
+    let mut worker = world.worker().await;
+    worker.send(&json!({"type": "registerfunction", "id": "guard"}));
+    worker.send(&json!({"type": "registertrigger", "id": "t", "trigger_type": "stream:join", "function_id": "guard", "config": {}}));
+    worker.settle().await;
+    let client = world.client();
+    for id in 0..=ASKING {
+        client.send(&join(id));
+    }
+    for _ in 0..ASKING {
+        worker.called().await;
+    }
+    worker.call("d", "stream::disconnect", &json!({"subscription_id": ASKING.to_string()}));
+    assert_eq!(worker.next().await["result"], json!({"count": 1}));
+    world.system.stop();
+}
