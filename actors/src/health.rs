@@ -33,6 +33,12 @@ impl Health {
         self.link.get().map(|up| up.load(Ordering::Relaxed))
     }
 
+    /// Whether the system is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// What does not work, in words; empty where everything does.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {

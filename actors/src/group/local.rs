@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Addr, Recipient};
 
@@ -11,7 +12,7 @@ use super::{Close, Group};
 use crate::functions::Registry;
 use crate::ids::{GroupKey, SocketId};
 use crate::session::outbox::OutboxRef;
-use crate::session::subscribers::{Question, Subscribers};
+use crate::session::subscribers::{Drain, Question, Subscribers};
 
 /// The tables of one arbiter.
 pub struct Local {
@@ -51,7 +52,12 @@ impl Local {
     pub fn enlist(self: &Rc<Self>, socket: SocketId, session: Recipient<Question>) {
         self.subscribers.borrow_mut().insert(socket, session);
         if !self.known.replace(true) {
-            self.registry.subscribers.write().push(Subscribers::new(self.clone()).start());
+            let subscribers = Subscribers::new(self.clone()).start();
+            self.registry.subscribers.write().push(subscribers.clone());
+            // Its handshake was under way when the draining began, which then knew nobody here.
+            if self.registry.health.is_draining() {
+                subscribers.do_send(Drain(Duration::ZERO));
+            }
         }
     }
 

@@ -122,3 +122,12 @@ async fn join_that_waits_for_its_turn_is_found_by_a_disconnect() {
     assert_eq!(worker.next().await["result"], json!({"count": 1}));
     world.system.stop();
 }
+
+#[actix_rt::test]
+async fn first_client_of_a_thread_is_closed_where_the_draining_has_begun() {
+    let world = World::new(Settings::default());
+    world.local.registry.health.set_draining();
+    let (first, reason) = world.client().next_frame().await;
+    assert_eq!((first, &reason[..2]), (0x80 | Opcode::Close as u8, &1012_u16.to_be_bytes()[..]));
+    world.system.stop();
+}
