@@ -3,11 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::guardian::Failure;
+
 /// What the actors say of themselves.
 #[derive(Debug, Default)]
 pub struct Health {
     store_fails: AtomicBool,
     draining: AtomicBool,
+    closed: AtomicBool,
+    failure: OnceLock<Failure>,
     link: OnceLock<Arc<AtomicBool>>,
 }
 
@@ -20,6 +24,35 @@ impl Health {
     /// The system is about to stop.
     pub fn set_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The system stops: what was under way has ended, or has had its time.
+    pub fn set_closed(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Where it stands whether an actor has died; later calls change nothing.
+    pub fn set_failure(&self, failure: Failure) {
+        drop(self.failure.set(failure));
+    }
+
+    /// The name of an actor that has died, if one has.
+    #[must_use]
+    pub fn failed(&self) -> Option<&'static str> {
+        self.failure.get().and_then(|failure| *failure.borrow())
+    }
+
+    /// Whether clients may come in and join. Whoever looks at triggers to decide about it looks here after that: what a system that stops takes back, it takes
+    /// back later than it says so.
+    #[must_use]
+    pub fn admits_clients(&self) -> bool {
+        !self.draining.load(Ordering::Relaxed) && self.admits_workers()
+    }
+
+    /// Whether workers may: also while the system drains, since calls may be under way at a worker that comes back, and leaves are to be told.
+    #[must_use]
+    pub fn admits_workers(&self) -> bool {
+        !self.closed.load(Ordering::Relaxed) && self.failed().is_none()
     }
 
     /// Where it stands whether the store's backend is connected; later calls change nothing.
@@ -43,6 +76,9 @@ impl Health {
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = Vec::new();
+        if let Some(actor) = self.failed() {
+            troubles.push(format!("the actor '{actor}' has died; its log says why, and only a new start mends it"));
+        }
         if self.draining.load(Ordering::Relaxed) {
             troubles.push("the server is stopping".to_owned());
         }

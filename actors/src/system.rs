@@ -223,6 +223,7 @@ impl Parts {
         let registry = Registry::new(settings);
         let closing = Arc::<AtomicBool>::default();
         let (guardian, failure) = Guardian::new();
+        registry.health.set_failure(failure.clone());
         let guardian = guardian.start();
         let triggers = Arbiter::new();
         let dispatcher = {

@@ -24,7 +24,7 @@ use super::clients::{Client, ClientSubscription};
 use super::outbox::Shut;
 use super::pace::Pace;
 use super::socket::{Data, LINGER, Liveness, Socket};
-use super::subscribers::Question;
+use super::subscribers::{Question, come_back};
 use super::tally::Tally;
 use super::{Chunk, LOGGED_BYTES, clip};
 use crate::auth::{AuthInput, Grant};
@@ -201,6 +201,10 @@ impl SubscriberSession {
         }
         let item = membership.item.as_ref().map(Name::as_str);
         let triggers = self.local.registry.triggers.read().for_session(true, &membership.group, item);
+        // After they were looked up: a system that has ended has none any more, and must not look like one that never had.
+        if !self.local.registry.health.admits_clients() {
+            return self.turn_away(ctx);
+        }
         // A leave of this client may be held back, which only the dispatcher knows.
         let returns = !self.local.registry.settings.stream.leave_grace.is_zero() && membership.context.is_some();
         let Some(dispatcher) = self.dispatcher().filter(|_| returns || !triggers.is_empty()) else {
@@ -251,6 +255,17 @@ impl SubscriberSession {
         let address = self.address.map(tracing::field::display);
         tracing::info!(session = %self.socket.id, address, stream = membership.group.stream(), group = membership.group.group(), "join refused");
         self.tell(&Address::new(&membership.group).unauthorized(membership.item.as_ref()));
+    }
+
+    /// Closes the connection of whoever comes too late: the system stops.
+    fn turn_away(&mut self, ctx: &mut Context<Self>) {
+        self.restart(come_back(), ctx);
+    }
+
+    fn restart(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        let reason = format!("{}; come back in {} ms", CloseCode::Restart.reason(), pause.as_millis());
+        self.socket.close_saying(CloseCode::Restart, &reason);
+        self.linger(ctx);
     }
 
     /// Sends an answer of the session's own. A client that asks on and on without reading is closed.
@@ -370,6 +385,10 @@ impl Actor for SubscriberSession {
             ctx.run_later(pause, move |session, ctx| session.close(code, ctx));
             return;
         }
+        if !self.local.registry.health.admits_clients() {
+            // It began to stop while the auth function was asked.
+            return self.turn_away(ctx);
+        }
         self.watch(ctx);
         if let Some((group, item)) = self.subscribe.take() {
             self.join(&Uuid::new_v4().to_string(), group, item, ctx);
@@ -425,11 +444,7 @@ impl Handler<Shut> for SubscriberSession {
                 }
                 self.close(code, ctx);
             }
-            Shut::Restart(pause) => {
-                let reason = format!("{}; come back in {} ms", CloseCode::Restart.reason(), pause.as_millis());
-                self.socket.close_saying(CloseCode::Restart, &reason);
-                self.linger(ctx);
-            }
+            Shut::Restart(pause) => self.restart(pause, ctx),
             Shut::Gone => ctx.stop(),
         }
     }

@@ -21,6 +21,11 @@ const TICK: Duration = Duration::from_millis(20);
 /// Clients are asked to come back within so many milliseconds, each at its own time, so that the next server does not meet all at once.
 const COME_BACK_MS: u64 = 5_000;
 
+/// When one client is asked to come back.
+pub(super) fn come_back() -> Duration {
+    Duration::from_millis(rand::random_range(0..COME_BACK_MS))
+}
+
 /// What all subscribers are asked.
 #[derive(Message, Debug, Clone)]
 #[rtype(result = "()")]
@@ -62,7 +67,7 @@ impl Subscribers {
             self.open = self.local.all_outboxes();
         }
         for outbox in self.open.drain(self.open.len().saturating_sub(self.step)..) {
-            outbox.restart(Duration::from_millis(rand::random_range(0..COME_BACK_MS)));
+            outbox.restart(come_back());
         }
         ctx.run_later(TICK, Self::close_some);
     }

@@ -435,6 +435,11 @@ impl Actor for WorkerSession {
         self.local.add(self.socket.id, self.socket.outbox.clone());
         self.send(wire::worker_registered(&self.me.id, &self.me.reattach_token).frames());
         self.registry().workers.write().insert(self.me.id.clone(), self.me.clone());
+        // After it is among those that are closed with the system: one of the two sees the other.
+        if !self.registry().health.admits_workers() {
+            self.end();
+            return ctx.stop();
+        }
         if let Some(dispatcher) = self.registry().dispatcher() {
             dispatcher.do_send(Notice::Worker { event: "worker_connected", worker_id: self.me.id.clone() });
         }

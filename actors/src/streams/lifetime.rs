@@ -189,11 +189,14 @@ impl Life {
 
 /// Ends a system: its clients, what calls and is called, its actors; and waits until the adapter is closed.
 async fn end(system: System, native: &Native, span: Duration) {
-    if system.has_failed().is_none() && !system.drain(span, span + GRACE).await {
+    // Of what has failed there is nothing to wait for but the clients, who are to come back.
+    let (span, limit) = if system.has_failed().is_some() { (Duration::ZERO, EVICTION) } else { (span, span + GRACE) };
+    if !system.drain(span, limit).await {
         tracing::warn!("not everything was answered in time; closing all the same");
     }
-    native.end();
     let registry = system.registry();
+    registry.health.set_closed();
+    native.end();
     let workers: Vec<_> = registry.workers.read().values().cloned().collect();
     let mut closed = Vec::new();
     for worker in workers {

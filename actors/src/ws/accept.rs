@@ -122,6 +122,11 @@ pub(super) fn verify(request: &RequestHead) -> Result<(), HttpResponse> {
     verify_handshake(request).map_err(refusal)
 }
 
+/// The answer to whoever comes while the system stops: in an application that goes on serving, it is the only one that does not.
+pub(super) fn stopping() -> HttpResponse {
+    HttpResponse::ServiceUnavailable().insert_header(("Retry-After", "5")).body("the streams are stopping; try again later\n")
+}
+
 /// The answer to a handshake that is none.
 pub(super) fn refusal(error: HandshakeError) -> HttpResponse {
     let text = format!("{error}; this is a WebSocket port\n");

@@ -10,7 +10,7 @@ use futures_util::future;
 use serde::Serialize;
 
 use super::Port;
-use super::accept::{Accepted, Session, verify};
+use super::accept::{Accepted, Session, stopping, verify};
 use super::request::{address, auth_input};
 use crate::auth::{Grant, authorize};
 use crate::error::CloseCode;
@@ -55,6 +55,9 @@ impl Port for StreamPort {
             let text = "not found; connect a WebSocket to /stream/{stream}/{group}/, or to / and send `join`\n";
             return Err(HttpResponse::NotFound().body(text));
         };
+        if !self.local.registry.health.admits_clients() {
+            return Err(stopping());
+        }
         let settings = &self.local.registry.settings.stream;
         // An `Origin` that is no text is one that nobody has listed.
         let header = |name: HeaderName| request.headers.get(name).map(|value| value.to_str().unwrap_or_default());

@@ -8,7 +8,7 @@ use actix_http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, web};
 
 use super::Port;
-use super::accept::{Accepted, Session, verify};
+use super::accept::{Accepted, Session, stopping, verify};
 use super::request::shows;
 use crate::functions::Registry;
 use crate::group::local::Local;
@@ -54,6 +54,9 @@ impl Port for WorkerPort {
             return Err(HttpResponse::NotFound().body("not found; this is the worker port\n"));
         }
         verify(request)?;
+        if !self.local.registry.health.admits_workers() {
+            return Err(stopping());
+        }
         let Ok(permit) = Permit::take(&self.connections, None, (settings.max_connections, usize::MAX)) else {
             self.local.registry.metrics.limit(Limit::WorkerConnections);
             tracing::warn!(limit = settings.max_connections, "worker refused: `max_connections` of the worker module is reached");

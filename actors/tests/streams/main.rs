@@ -5,6 +5,8 @@ mod calls;
 mod full;
 mod functions;
 mod lifetime;
+#[cfg(feature = "ws")]
+mod ports;
 mod subscriptions;
 mod triggers;
 
