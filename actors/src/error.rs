@@ -52,7 +52,7 @@ impl CallError {
 pub const FUNCTION_NOT_FOUND: &str = "function_not_found";
 /// The input of a built-in function is not what it takes.
 pub const DESERIALIZATION_ERROR: &str = "deserialization_error";
-/// The worker that was called went away.
+/// The worker that was called went away, or the store has ended.
 pub const INVOCATION_STOPPED: &str = "invocation_stopped";
 /// The worker that was called did not answer in time.
 pub const INVOCATION_TIMEOUT: &str = "invocation_timeout";
@@ -80,7 +80,7 @@ pub const REPLY_CODES: &[(&str, &str)] = &[
     (FUNCTION_NOT_FOUND, "no connected worker serves the function"),
     (FUNCTION_NOT_INVOKABLE, "the function was registered with an HTTP address; Weir calls connected workers only"),
     (DESERIALIZATION_ERROR, "the input of a built-in function has a missing key, a wrong type, or passes a limit on names or values"),
-    (INVOCATION_STOPPED, "the worker that was called disconnected before it answered"),
+    (INVOCATION_STOPPED, "the worker that was called disconnected before it answered; or the store has ended"),
     (INVOCATION_TIMEOUT, "the worker that was called did not answer within `invocation_timeout_ms`"),
     (INVOCATION_FAILED, "a function of the program that Weir is embedded in returned an error, or panicked"),
     (CHANNEL_SEND_FAILED, "the worker that was called does not read its socket"),

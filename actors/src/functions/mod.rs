@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use actix::dev::SendError;
 use actix::{Addr, Message, Recipient};
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -358,8 +359,11 @@ impl Registry {
             disconnect::call(self, &data, reply);
         } else if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
             let store = self.store().ok_or_else(|| stopped(function_id))?;
-            let behind = |_| CallError::new(error::OVERLOADED, "the store is behind; call again later");
-            let submitted = op.and_then(|op| store.try_send(crate::store::Submit { op, by: SocketId::NONE, reply }).map_err(behind));
+            let refused = |error| match error {
+                SendError::Full(_) => CallError::new(error::OVERLOADED, "the store is behind; call again later"),
+                SendError::Closed(_) => CallError::new(error::INVOCATION_STOPPED, "the store has ended"),
+            };
+            let submitted = op.and_then(|op| store.try_send(crate::store::Submit { op, by: SocketId::NONE, reply }).map_err(refused));
             match (&submitted, input::Function::of(function_id)) {
                 (Err(_), Some(function)) => self.metrics.served(BuiltIn::Stream(function), &submitted),
                 _ => self.metrics.submitted.add(1),

@@ -1,5 +1,6 @@
 //! How long a system runs, and what this program has registered with it.
 
+use std::pin::pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -82,6 +83,11 @@ impl Native {
         }
         self.registry.workers.write().remove(&self.me.id);
         self.functions.clear();
+        self.end_queues();
+    }
+
+    /// Ends all subscriptions.
+    fn end_queues(&self) {
         for queue in self.queues.lock().drain(..).filter_map(|queue| queue.upgrade()) {
             queue.end(None);
         }
@@ -112,10 +118,20 @@ impl Life {
         let (stop, stopping) = oneshot::channel();
         let (runs, running) = watch::channel(());
         let home = actix::Arbiter::current();
-        let life = Self { native: native.clone(), home, stop: Mutex::new(Some(stop)), running, failed: system.failure() };
+        let (failed, mut failure) = (system.failure(), system.failure());
+        let life = Self { native: native.clone(), home, stop: Mutex::new(Some(stop)), running, failed };
         let ending = async move {
+            let mut stopping = pin!(stopping);
+            let stopped = tokio::select! {
+                stopped = &mut stopping => stopped,
+                // Nothing comes any more, and nobody else would say so; the rest is the host's to end.
+                Ok(_) = failure.wait_for(Option::is_some) => {
+                    native.end_queues();
+                    stopping.await
+                }
+            };
             // Without a word where the last handle is gone.
-            let span = stopping.await.unwrap_or(Duration::ZERO);
+            let span = stopped.unwrap_or(Duration::ZERO);
             end(system, &native, span).await;
             drop(runs);
         };
@@ -126,9 +142,9 @@ impl Life {
         &self.home
     }
 
-    /// Whether nothing of this program is served any more.
+    /// Whether nothing of this program is served any more, or an actor has died.
     pub(super) fn has_ended(&self) -> bool {
-        self.native.registrations.lock().is_none()
+        self.failed.borrow().is_some() || self.native.registrations.lock().is_none()
     }
 
     /// Has `queue` ended with the system.
@@ -233,7 +249,8 @@ impl Streams {
         while running.changed().await.is_ok() {}
     }
 
-    /// Resolves with the name of an actor that has died; the system answers nothing any more then, and is to be [shut down](Self::shutdown).
+    /// Resolves with the name of an actor that has died, by a panic of the adapter for instance. The system answers nothing any more then: calls get
+    /// [`Error::Closed`], subscriptions end, nobody connects, and [`not_ready`](Self::not_ready) says why. It is to be [shut down](Self::shutdown).
     pub async fn failed(&self) -> &'static str {
         let mut failed = self.shared.life.failed.clone();
         match failed.wait_for(Option::is_some).await.map(|actor| *actor) {

@@ -17,7 +17,7 @@ use super::follower::{Drained, End, Follower, Next, Queue};
 /// The state of a group, then every change, in order and without gap.
 ///
 /// Where its reader falls behind by more than `outbox_bytes`, changes are left out, and once it has read what waits it gets the state anew: what
-/// was told last is always right. The stream ends when the system stops, and after [`Error::Call`], where the group could not be read. After
+/// was told last is always right. The stream ends when the system stops or [fails](super::Streams::failed), and after [`Error::Call`], where the group could not be read. After
 /// [`Error::Decode`] it goes on. Dropping it ends it; it does not keep the system running.
 pub struct Subscription<T> {
     queue: Arc<Queue>,

@@ -1,6 +1,10 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use weir_actors::adapter::memory::Memory;
+use weir_actors::adapter::{Adapter, AdapterError, Head, Items, Read, Write};
+use weir_actors::ids::{GroupKey, ItemKey, Name};
+use weir_actors::json::Json;
 use weir_actors::settings::Settings;
 use weir_actors::streams::{Change, Error, Placement, StartError, Streams, Told, Watch};
 
@@ -138,4 +142,54 @@ fn subscription_to_what_has_ended_ends_where_its_thread_goes_on() {
 async fn without_a_system_there_is_no_here() {
     let error = Streams::builder().placement(Placement::Here).start().await.unwrap_err();
     assert!(matches!(error, StartError::NoSystem));
+}
+
+/// An adapter that panics where an item of that name is written.
+struct Fragile(Memory, &'static str);
+
+impl Adapter for Fragile {
+    fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
+        self.0.get(key)
+    }
+    fn list(&mut self, group: &GroupKey) -> Result<Read<Items>, AdapterError> {
+        self.0.list(group)
+    }
+    fn list_groups(&mut self, stream: &str) -> Result<Read<Vec<Name>>, AdapterError> {
+        self.0.list_groups(stream)
+    }
+    fn list_all(&mut self) -> Result<Read<weir_actors::adapter::Streams>, AdapterError> {
+        self.0.list_all()
+    }
+    fn streams_before(&mut self, stream: &str) -> Result<Option<usize>, AdapterError> {
+        self.0.streams_before(stream)
+    }
+    fn commit(&mut self, writes: &[Write], heads: &[(GroupKey, Head)]) -> Result<(), AdapterError> {
+        let breaks = |write: &Write| matches!(write, Write::Put(key, _) if key.item.as_str() == self.1);
+        assert!(!writes.iter().any(breaks), "as it is meant to");
+        self.0.commit(writes, heads)
+    }
+    fn head(&mut self, group: &GroupKey) -> Result<Option<Head>, AdapterError> {
+        self.0.head(group)
+    }
+    fn floor(&self) -> Head {
+        self.0.floor()
+    }
+    fn epoch(&self) -> u64 {
+        self.0.epoch()
+    }
+}
+
+#[tokio::test]
+async fn actor_that_dies_is_told_of_everywhere() {
+    let streams = Streams::builder().adapter(Fragile(Memory::new(), "broken")).start().await.unwrap();
+    let mut told = streams.subscribe::<u8>("s", "g");
+    assert!(matches!(soon(told.next()).await, Some(Ok(Told::State(_)))));
+    assert!(matches!(soon(streams.set("s", "g", "broken", &1)).await, Err(Error::Closed)));
+    assert_eq!(soon(streams.failed()).await, "store");
+    assert!(soon(told.next()).await.is_none());
+    assert!(soon(streams.subscribe::<u8>("s", "g").next()).await.is_none());
+    assert!(streams.not_ready()[0].starts_with("the actor 'store' has died"), "{:?}", streams.not_ready());
+    let input = serde_json::json!({"stream_name": "s", "group_id": "g", "item_id": "i"});
+    assert!(matches!(soon(streams.invoke::<_, ()>("stream::get", &input)).await, Err(Error::Closed)));
+    soon(streams.shutdown()).await;
 }

@@ -41,7 +41,7 @@ impl WorkerSession {
                         Err(actix::dev::SendError::Full(SubmitAll(calls))) => Some(Unsent::Calls(calls)),
                         Err(actix::dev::SendError::Closed(SubmitAll(calls))) => {
                             for submit in calls {
-                                submit.reply.send(Err(CallError::new(error::OVERLOADED, "the server is closing")));
+                                submit.reply.send(Err(CallError::new(error::INVOCATION_STOPPED, "the store has ended")));
                             }
                             None
                         }
