@@ -136,3 +136,18 @@ async fn listings_beyond_the_bound_are_refused_at_once() {
     assert_eq!(values(within(world.list()).await), ["1"]);
     world.end();
 }
+
+#[actix_rt::test]
+async fn listing_that_panics_is_answered_and_the_next_is_read() {
+    let World { system, go } = World::new();
+    // The readers find nobody to tell them, and panic.
+    drop(go);
+    let world = World { system, go: mpsc::channel().0 };
+    // As many as there are threads, and more.
+    for _ in 0..4 {
+        let refused = within(world.list()).await.unwrap_err();
+        assert_eq!(refused.code, "STREAM_GET_GROUP_ERROR", "{refused}");
+    }
+    within(world.set("a", "1")).await.unwrap();
+    world.end();
+}

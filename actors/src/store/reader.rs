@@ -7,6 +7,7 @@
 //!
 //! A `SyncArbiter` has an unbounded queue and sees one message at a time (actix 0.13): right for reads side by side, and bounded here.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -65,7 +66,11 @@ impl Readers {
         let pending = Pending(self.pending.clone());
         let reader = self.addr.get_or_insert_with(|| SyncArbiter::start(THREADS, || Reader));
         reader.do_send(CarryOut(Box::new(move || {
-            let result = read();
+            // A panic would take the thread along, and leave whoever waits without an answer. What is read is the read's own, so nothing is left half done.
+            let result = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_panic| {
+                tracing::error!("an adapter has panicked while it read; that read fails");
+                Err(AdapterError::Failed("the adapter has panicked while it read; the log says where".into()))
+            });
             drop(pending);
             then(result);
         })));
