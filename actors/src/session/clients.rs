@@ -121,7 +121,7 @@ impl Listing {
         found.total += 1;
         found.clients.push(client);
         // Now and then, so that what is held stays bounded whatever the number of clients.
-        if found.clients.len() > self.limit * 2 {
+        if found.clients.len() > self.limit.saturating_mul(2) {
             found.keep(self.limit);
         }
     }
@@ -179,6 +179,14 @@ mod tests {
         drop(listing);
         let found = answer.try_recv().unwrap_or_default();
         assert_eq!((found.total, found.clients.iter().map(|client| client.id).collect::<Vec<_>>()), (10, vec![6, 5]));
+    }
+
+    #[test]
+    fn no_limit_is_a_limit() {
+        let (listing, mut answer) = listing("", usize::MAX);
+        listing.add(client(1, 0, "g"));
+        drop(listing);
+        assert_eq!(answer.try_recv().unwrap_or_default().total, 1);
     }
 
     #[test]
