@@ -7,19 +7,52 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Error;
 use crate::error::{CallError, INVOCATION_FAILED, Outcome, Output};
 use crate::json::Json;
 
 /// Why a function of a host program has no result, as its caller is told.
 ///
-/// Every error becomes one by `?`: its text is the message, the code `invocation_failed`. A [`CallError`] keeps its own code.
-#[derive(Debug, Clone)]
+/// Every error becomes one by `?`: its text is the message, the code `invocation_failed`. An [`Error::Call`] of Weir's, or a [`CallError`], keeps its own
+/// code. What is no error in Rust's sense, a text for instance, becomes one by [`of`](Self::of).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandlerError(CallError);
 
 impl HandlerError {
     /// An error with a code of your own.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self(CallError { code: code.into().into(), message: message.into(), stacktrace: None, limit: None })
+    }
+
+    /// The same as `?` for what Rust does not let it take: a text, a `Box<dyn Error + Send + Sync>`, an `anyhow::Error` (whose text counts, whatever is in it).
+    ///
+    /// ```
+    /// # use weir_actors::streams::HandlerError;
+    /// let refused = |text: &str| text.strip_prefix("id:").map(str::to_owned).ok_or("no id").map_err(HandlerError::of);
+    /// assert_eq!(refused("7").unwrap_err().message(), "no id");
+    /// ```
+    pub fn of(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::read(&*error.into())
+    }
+
+    /// The code that the caller is told.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The text that the caller is told.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    fn read(error: &(dyn std::error::Error + 'static)) -> Self {
+        let call = match error.downcast_ref::<Error>() {
+            Some(Error::Call(call)) => Some(call),
+            _ => error.downcast_ref::<CallError>(),
+        };
+        Self(call.cloned().unwrap_or_else(|| CallError::new(INVOCATION_FAILED, with_causes(error))))
     }
 
     pub(super) fn into_call_error(self) -> CallError {
@@ -29,11 +62,7 @@ impl HandlerError {
 
 impl<E: std::error::Error + 'static> From<E> for HandlerError {
     fn from(error: E) -> Self {
-        let any: &(dyn std::error::Error + 'static) = &error;
-        match any.downcast_ref::<CallError>() {
-            Some(call) => Self(call.clone()),
-            None => Self(CallError::new(INVOCATION_FAILED, with_causes(any))),
-        }
+        Self::read(&error)
     }
 }
 
@@ -107,6 +136,15 @@ mod tests {
         assert_eq!((&*error.code, &*error.message), ("busy", "not now"));
         let forward = function("forward", async |(): ()| Err::<(), _>(CallError::new("timeout", "late").into()));
         assert_eq!(call(&forward, "null").unwrap_err().code, "timeout");
+        fn busy() -> Error {
+            CallError::new("overloaded", "later").into()
+        }
+        let write = function("write", async |(): ()| Ok(Err::<(), _>(busy())?));
+        assert_eq!(call(&write, "null").unwrap_err().code, "overloaded");
+        let boxed: Box<dyn std::error::Error + Send + Sync> = Box::new(busy());
+        assert_eq!(HandlerError::of(boxed), HandlerError::new("overloaded", "later"));
+        let text = HandlerError::of("not now");
+        assert_eq!((text.code(), text.message()), ("invocation_failed", "not now"));
         let parse = function("parse", async |text: String| Ok(text.parse::<u8>()?));
         let error = call(&parse, "\"x\"").unwrap_err();
         assert_eq!((&*error.code, &*error.message), ("invocation_failed", "invalid digit found in string"));
