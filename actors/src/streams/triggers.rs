@@ -9,10 +9,11 @@ use uuid::Uuid;
 use super::event::Change;
 use super::handler::{Handler, HandlerError, function};
 use super::{Error, Streams, WeakStreams};
-use crate::error::{CallError, INVOCATION_FAILED, Output};
+use crate::error::{CallError, INVOCATION_FAILED, Output, TRIGGER_REGISTRATION_FAILED};
 use crate::functions::table::FunctionInfo;
+use crate::ids::Name;
 use crate::json::Json;
-use crate::trigger::config::Kind;
+use crate::trigger::config::{Filter, Kind};
 use crate::trigger::reason::Reason;
 use crate::trigger::table::Binding;
 
@@ -49,10 +50,17 @@ impl Watch {
         Self { item: Some(name.into()), ..self }
     }
 
-    fn config(self) -> Json {
-        let keys = [("stream_name", self.stream), ("group_id", self.group), ("item_id", self.item)];
-        let map: Map<String, Value> = keys.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name?.into()))).collect();
+    /// As those who list triggers see it.
+    fn config(&self) -> Json {
+        let keys = [("stream_name", &self.stream), ("group_id", &self.group), ("item_id", &self.item)];
+        let map: Map<String, Value> = keys.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name.as_deref()?.into()))).collect();
         Json::from_value(&Value::Object(map))
+    }
+
+    /// Not by way of the configuration, where an empty name means any.
+    fn filter(self) -> Filter {
+        let name = |name: Option<String>| name.as_deref().map(Name::from);
+        Filter { stream: name(self.stream), group: name(self.group), item: name(self.item), condition: None }
     }
 }
 
@@ -152,7 +160,10 @@ impl Streams {
                 Ok(Output::Absent)
             })
         });
-        self.on("stream", watch, called, true)
+        if watch.stream.is_none() {
+            return Err(CallError::new(TRIGGER_REGISTRATION_FAILED, "changes are watched stream by stream; name one").into());
+        }
+        self.on("stream", Kind::Stream, watch, called, true)
     }
 
     /// Asks `handler` whether a client may subscribe. All that watch are asked, in the order of their registration, until one refuses; an error, a panic
@@ -170,7 +181,7 @@ impl Streams {
             let handler = handler.clone();
             async move { handler(join).await.map(|answer| json!({"unauthorized": answer == Answer::Refuse})) }
         });
-        self.on("stream:join", watch, asked, false)
+        self.on("stream:join", Kind::Join, watch, asked, false)
     }
 
     /// Calls `handler` when a subscription has ended that was admitted, exactly once for each, one at a time.
@@ -182,13 +193,19 @@ impl Streams {
         R: Future<Output = Result<(), HandlerError>> + Send + 'static,
         F: Fn(Leave) -> R + Send + Sync + 'static,
     {
-        self.on("stream:leave", watch, function("stream:leave", handler), true)
+        self.on("stream:leave", Kind::Leave, watch, function("stream:leave", handler), true)
     }
 
-    fn on(&self, trigger_type: &str, watch: Watch, handler: Handler, one_at_a_time: bool) -> Result<Registration, Error> {
+    fn on(
+        &self,
+        trigger_type: &str,
+        kind: fn(Filter) -> Kind,
+        watch: Watch,
+        handler: Handler,
+        one_at_a_time: bool,
+    ) -> Result<Registration, Error> {
         let life = &self.shared.life;
-        let config = watch.config();
-        let kind = Kind::parse(trigger_type, &config)?;
+        let (config, kind) = (watch.config(), kind(watch.filter()));
         let id: Box<str> = format!("host::{trigger_type}::{}", Uuid::new_v4().simple()).into();
         let info = FunctionInfo { description: Some(format!("a {trigger_type} trigger of the host program")), ..FunctionInfo::default() };
         life.serve(&id, handler, info)?;

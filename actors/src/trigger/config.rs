@@ -49,8 +49,8 @@ impl Filter {
     /// Whether a change of `item` in `group` is for this trigger. A change of the whole group has no item, and matches no item.
     #[must_use]
     pub fn matches(&self, group: &GroupKey, item: Option<&str>) -> bool {
-        let fits = |wanted: &Option<Name>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted.as_str() == found);
-        fits(&self.stream, group.stream()) && fits(&self.group, group.group()) && fits(&self.item, item.unwrap_or_default())
+        let fits = |wanted: &Option<Name>, found: Option<&str>| wanted.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == found);
+        fits(&self.stream, Some(group.stream())) && fits(&self.group, Some(group.group())) && fits(&self.item, item)
     }
 }
 
@@ -167,6 +167,9 @@ mod tests {
         let filter = Filter { item: Some("i".into()), ..Filter::default() };
         assert!(filter.matches(&GroupKey::new("s", "g"), Some("i")));
         assert!(!filter.matches(&GroupKey::new("s", "g"), None));
+        let unnamed = Filter { item: Some("".into()), ..Filter::default() };
+        assert!(unnamed.matches(&GroupKey::new("s", "g"), Some("")));
+        assert!(!unnamed.matches(&GroupKey::new("s", "g"), None));
     }
 
     #[test]

@@ -75,6 +75,30 @@ async fn all_streams_at_once_cannot_be_watched_for_changes() {
 }
 
 #[tokio::test]
+async fn empty_name_is_a_name() {
+    let streams = start(Settings::default()).await;
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let told = move |change: Change<u32>| {
+        let sender = sender.clone();
+        async move {
+            sender.send((change.group, change.event))?;
+            Ok(())
+        }
+    };
+    streams.on_change(Watch::stream("s").group(""), told.clone()).unwrap();
+    streams.on_change(Watch::stream("").group("g").item(""), told).unwrap();
+    for (stream, group, item, n) in [("s", "g", "i", 1), ("s", "", "i", 2), ("", "g", "i", 3), ("", "g", "", 4)] {
+        streams.set(stream, group, item, &n).await.unwrap();
+    }
+    let mut told = [soon(handled.recv()).await.unwrap(), soon(handled.recv()).await.unwrap()];
+    // They are of two triggers, and so in no order.
+    told.sort_by_key(|(group, _)| group.len());
+    assert_eq!(told, [("".to_owned(), Event::Create(2)), ("g".to_owned(), Event::Create(4))]);
+    soon(streams.shutdown()).await;
+    assert_eq!(handled.recv().await, None);
+}
+
+#[tokio::test]
 async fn handler_that_writes_is_not_waited_for_by_its_own_write() {
     let streams = start(Settings::default()).await;
     let weak = streams.downgrade();
