@@ -46,7 +46,7 @@
 //! - words: `ids`, `json`, `clock`, `change`, `error`, `token`, `origin`, `settings`, `health`, `counts`, `distribution`, `hash`
 //! - protocol without I/O: `frame`, `wire`, `ops`
 //! - storage: `adapter`
-//! - actors: `store`, `group`, `session`, `trigger`, `functions` (who serves what), `auth`, `guardian`, `metrics`, `spans`
+//! - actors: `store`, `group`, `session`, `trigger`, `functions` (who serves what), `auth`, `guardian`, `mailbox`, `metrics`, `spans`
 //! - system: `system`, `streams`, `testing`, and `ws`, the only user of actix-web
 
 pub mod adapter;
@@ -72,6 +72,7 @@ mod hash;
 pub mod health;
 pub mod ids;
 pub mod json;
+mod mailbox;
 pub mod metrics;
 #[doc(hidden)]
 pub mod ops;

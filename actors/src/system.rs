@@ -12,11 +12,12 @@ use crate::adapter::Adapter;
 use crate::adapter::redis::{Redis, RedisError, RedisOptions};
 use crate::functions::{Registry, ToWorker};
 use crate::guardian::{Failure, Guardian, Sentinel};
+use crate::mailbox;
 use crate::session::subscribers::{Count, Drain};
 use crate::settings::Settings;
 #[cfg(feature = "redis")]
 use crate::store::relay::Relay;
-use crate::store::{Close, Store};
+use crate::store::{self, Close, Store};
 use crate::trigger::{Finish, Triggers};
 
 /// How long a start waits for the other nodes to say what they serve.
@@ -45,8 +46,7 @@ impl System {
     pub fn start(settings: Settings, adapter: Box<dyn Adapter>) -> Self {
         let parts = Parts::start(settings, Arbiter::new());
         let (registry, sentinel, news_to) = (parts.registry.clone(), parts.sentinel("store"), parts.dispatcher.clone().recipient());
-        let store =
-            Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| Store::new(registry, adapter, news_to, sentinel));
+        let store = mailbox::start(&parts.store.handle(), store::MAILBOX, move || Store::new(registry, adapter, news_to, sentinel));
         parts.running(store)
     }
 
@@ -74,9 +74,7 @@ impl System {
         let (registry, news_to) = (parts.registry.clone(), parts.dispatcher.clone().recipient());
         let sentinels = ["store", "answers", "mesh"].map(|actor| parts.sentinel(actor));
         let (met, known) = oneshot::channel();
-        let store = Store::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Store>| {
-            Store::shared(registry, redis, news_to, sentinels, met)
-        });
+        let store = mailbox::start(&parts.store.handle(), store::MAILBOX, move || Store::shared(registry, redis, news_to, sentinels, met));
         let (relayed, sentinel) = (store.clone(), parts.sentinel("relay"));
         Relay::start_in_arbiter(&parts.store.handle(), move |_: &mut Context<Relay>| Relay::new(relayed, feed, sentinel));
         let system = parts.running(store);
