@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context as Waiting, Poll, Waker};
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, ArbiterHandle, Context, Handler, Message};
 use parking_lot::Mutex;
 
 use super::follow::{CHANGE_BYTES, Follow, Told};
@@ -17,6 +17,7 @@ use crate::error::CallError;
 use crate::functions::Registry;
 use crate::group::{Feed, MAILBOX, next_link};
 use crate::ids::GroupKey;
+use crate::mailbox;
 use crate::store::interest::LinkId;
 use crate::store::{TakeSnapshot, Unwatch, Watch};
 
@@ -124,22 +125,28 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(registry: Arc<Registry>, group: GroupKey, queue: Arc<Queue>) -> Self {
-        Self { registry, group, link: next_link(), follow: Follow::new(), queue }
+    /// Starts one on `home`. The store is asked here and not there, so that what is called after this is told: an event too, which no state makes up for.
+    pub(super) fn start(home: &ArbiterHandle, registry: Arc<Registry>, group: GroupKey, queue: Arc<Queue>) -> Addr<Self> {
+        let mut follower = Self { registry: registry.clone(), group: group.clone(), link: next_link(), follow: Follow::new(), queue };
+        let (link, request) = (follower.link, follower.request());
+        let follower = mailbox::start(home, MAILBOX, move || follower);
+        if let Some(store) = registry.store() {
+            store.do_send(Watch { group, link, to: follower.clone().recipient() });
+            request.into_iter().for_each(|request| store.do_send(request));
+        }
+        follower
+    }
+
+    /// The state that is to be asked for, if one is.
+    fn request(&mut self) -> Option<TakeSnapshot> {
+        let wanted = self.follow.wanted()?;
+        let (group, link) = (self.group.clone(), self.link);
+        Some(TakeSnapshot { group, link, request: wanted.request, whole: true, items: Vec::new(), urgent: wanted.urgent })
     }
 
     fn ask(&mut self) {
-        let Some(wanted) = self.follow.wanted() else { return };
-        let request = TakeSnapshot {
-            group: self.group.clone(),
-            link: self.link,
-            request: wanted.request,
-            whole: true,
-            items: Vec::new(),
-            urgent: wanted.urgent,
-        };
         // Not refused by a full mailbox: one is under way at a time.
-        if let Some(store) = self.registry.store() {
+        if let (Some(request), Some(store)) = (self.request(), self.registry.store()) {
             store.do_send(request);
         }
     }
@@ -147,14 +154,6 @@ impl Follower {
 
 impl Actor for Follower {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
-        if let Some(store) = self.registry.store() {
-            store.do_send(Watch { group: self.group.clone(), link: self.link, to: ctx.address().recipient() });
-        }
-        self.ask();
-    }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         if let Some(store) = self.registry.store() {

@@ -160,8 +160,7 @@ impl Streams {
             // Nobody else would, where the thread of its follower goes on.
             queue.end(None);
         }
-        let follower = Follower::new(self.shared.registry.clone(), group, queue.clone());
-        let follower = actix::Actor::start_in_arbiter(self.shared.life.home(), move |_| follower);
+        let follower = Follower::start(self.shared.life.home(), self.shared.registry.clone(), group, queue.clone());
         Subscription::new(queue, follower)
     }
 

@@ -1,7 +1,7 @@
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use weir_actors::settings::Settings;
-use weir_actors::streams::{Error, Event, Subscription, Told};
+use weir_actors::streams::{Error, Event, Placement, Streams, Subscription, Told};
 
 use crate::{Person, person, soon, start};
 
@@ -78,6 +78,25 @@ async fn value_of_another_type_is_an_error_and_not_the_end() {
     assert!(matches!(&error, Error::Decode { what, .. } if what == "item 'i' of group 'g' in stream 's'"), "{error}");
     assert_eq!(event(&mut told).await, (Some("j".into()), Event::Create(5)));
     soon(streams.shutdown()).await;
+}
+
+#[test]
+fn events_right_after_the_subscription_are_told_in_order() {
+    // On one thread, so that nothing of the subscription has run before the calls.
+    actix_rt::System::new().block_on(async {
+        let streams = Streams::builder().placement(Placement::Here).start().await.unwrap();
+        let mut told = streams.subscribe::<Value>("s", "g");
+        let sent: Vec<_> = (0..100).map(|n| streams.send("s", "g", "counted", &n)).collect();
+        assert!(matches!(next(&mut told).await, Told::State(_)));
+        for n in 0..100 {
+            let (None, Event::Custom { data, .. }) = event(&mut told).await else { panic!("no event") };
+            assert_eq!(data.parse::<u32>().unwrap(), n);
+        }
+        for sent in sent {
+            soon(sent).await.unwrap();
+        }
+        soon(streams.shutdown()).await;
+    });
 }
 
 #[tokio::test]
