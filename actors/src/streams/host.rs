@@ -6,7 +6,7 @@
 //! - *Bounded by* `max_invocations` under way, like any worker.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use actix::{Actor, Context};
@@ -25,29 +25,38 @@ use crate::spans::Spans;
 #[derive(Default)]
 pub(super) struct Functions(RwLock<HashMap<Box<str>, Function>>);
 
+/// Tells the registrations of one id apart.
+pub(super) type Generation = u64;
+
 #[derive(Clone)]
-struct Function {
+pub(super) struct Function {
+    generation: Generation,
     handler: handler::Handler,
     /// Where it runs: the runtime that it was registered on, or else the thread of the host actor.
     runtime: Option<Handle>,
 }
 
+/// What a function holds may call us when it is dropped, so whoever takes one out drops it, and holds no lock then.
 impl Functions {
-    /// Serves `id` by `handler`, on the runtime of whoever calls this, if there is one.
-    pub(super) fn insert(&self, id: &str, handler: handler::Handler) {
-        let runtime = Handle::try_current().ok();
-        self.0.write().insert(id.into(), Function { handler, runtime });
+    /// Serves `id` by `handler`, on the runtime of whoever calls this, if there is one. The registration, and what it replaces.
+    pub(super) fn insert(&self, id: &str, handler: handler::Handler) -> (Generation, Option<Function>) {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let generation = NEXT.fetch_add(1, Ordering::Relaxed);
+        let function = Function { generation, handler, runtime: Handle::try_current().ok() };
+        (generation, self.0.write().insert(id.into(), function))
     }
 
-    pub(super) fn remove(&self, id: &str) {
-        self.0.write().remove(id);
+    /// Ends a registration, unless another has replaced it.
+    #[must_use]
+    pub(super) fn remove(&self, id: &str, generation: Generation) -> Option<Function> {
+        let mut functions = self.0.write();
+        if functions.get(id)?.generation == generation { functions.remove(id) } else { None }
     }
 
-    /// Forgets all of them, and what they hold.
-    pub(super) fn clear(&self) {
-        let functions = std::mem::take(&mut *self.0.write());
-        // What a function holds may call us when it is dropped, so not under the lock.
-        drop(functions);
+    /// Forgets all of them.
+    #[must_use]
+    pub(super) fn take(&self) -> impl Sized {
+        std::mem::take(&mut *self.0.write())
     }
 }
 
@@ -99,7 +108,7 @@ impl actix::Handler<ToWorker> for Host {
         if let Some(me) = &under_way.0 {
             me.unread.called(&data);
         }
-        let Some(Function { handler, runtime }) = self.functions.0.read().get(&function_id).cloned() else {
+        let Some(Function { handler, runtime, .. }) = self.functions.0.read().get(&function_id).cloned() else {
             // Taken back while the call was on its way here.
             drop(under_way);
             self.metrics.invoked(&function_id, Ending::NotFound, None);

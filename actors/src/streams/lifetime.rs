@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::follower::Queue;
 use super::handler::Handler;
-use super::host::{Functions, Host};
+use super::host::{Functions, Generation, Host};
 use super::{Error, Streams};
 use crate::clock;
 use crate::error::{CallError, REGISTRATION_REFUSED};
@@ -82,7 +82,7 @@ impl Native {
             registrations.end(self.registry.store());
         }
         self.registry.workers.write().remove(&self.me.id);
-        self.functions.clear();
+        drop(self.functions.take());
         self.end_queues();
     }
 
@@ -157,24 +157,30 @@ impl Life {
     }
 
     /// Serves a function.
-    pub(super) fn serve(&self, id: &str, handler: Handler, info: FunctionInfo) -> Result<(), Error> {
+    pub(super) fn serve(&self, id: &str, handler: Handler, info: FunctionInfo) -> Result<Generation, Error> {
         let mut registrations = self.native.registrations.lock();
-        let registrations = registrations.as_mut().ok_or(Error::Closed)?;
+        let served = registrations.as_mut().ok_or(Error::Closed)?;
         // Before anybody can call it.
         self.native.appear();
-        self.native.functions.insert(id, handler);
-        registrations.serve(&self.native.me, id, info).map_err(|text| {
-            self.native.functions.remove(id);
-            CallError::new(REGISTRATION_REFUSED, text).into()
-        })
+        let (generation, replaced) = self.native.functions.insert(id, handler);
+        let outcome = served.serve(&self.native.me, id, info);
+        // Nothing is refused that replaces something.
+        let dropped = if outcome.is_ok() { replaced } else { self.native.functions.remove(id, generation) };
+        drop(registrations);
+        drop(dropped);
+        outcome.map(|()| generation).map_err(|text| CallError::new(REGISTRATION_REFUSED, text).into())
     }
 
-    /// Ends a function.
-    pub(super) fn end_function(&self, id: &str) {
-        if let Some(registrations) = self.native.registrations.lock().as_mut() {
-            registrations.end_function(id);
+    /// Ends a function, unless it has been replaced.
+    pub(super) fn end_function(&self, id: &str, generation: Generation) {
+        let mut registrations = self.native.registrations.lock();
+        let Some(served) = registrations.as_mut() else { return };
+        let dropped = self.native.functions.remove(id, generation);
+        if dropped.is_some() {
+            served.end_function(id);
         }
-        self.native.functions.remove(id);
+        drop(registrations);
+        drop(dropped);
     }
 
     /// Registers a trigger, of which every call made from now on is told.

@@ -193,7 +193,7 @@ impl Streams {
         R: Future<Output = Result<O, HandlerError>> + Send + 'static,
         F: Fn(I) -> R + Send + Sync + 'static,
     {
-        self.shared.life.serve(id, handler::function(id, function), FunctionInfo::default())?;
-        Ok(Registration::function(self.downgrade(), id))
+        let generation = self.shared.life.serve(id, handler::function(id, function), FunctionInfo::default())?;
+        Ok(Registration::function(self.downgrade(), id, generation))
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::event::Change;
 use super::handler::{Handler, HandlerError, function};
+use super::host::Generation;
 use super::{Error, Streams, WeakStreams};
 use crate::error::{CallError, INVOCATION_FAILED, Output, TRIGGER_REGISTRATION_FAILED};
 use crate::functions::table::FunctionInfo;
@@ -119,21 +120,22 @@ pub enum Answer {
 pub struct Registration {
     streams: WeakStreams,
     function_id: Box<str>,
+    generation: Generation,
     trigger_id: Option<Box<str>>,
 }
 
 impl Registration {
-    pub(super) fn function(streams: WeakStreams, id: &str) -> Self {
-        Self { streams, function_id: id.into(), trigger_id: None }
+    pub(super) fn function(streams: WeakStreams, id: &str, generation: Generation) -> Self {
+        Self { streams, function_id: id.into(), generation, trigger_id: None }
     }
 
-    /// Ends it. Calls under way go on.
+    /// Ends it, unless its id has been registered anew since. Calls under way go on.
     pub fn end(self) {
         let Some(streams) = self.streams.upgrade() else { return };
         if let Some(id) = &self.trigger_id {
             streams.shared.life.end_trigger(id);
         }
-        streams.shared.life.end_function(&self.function_id);
+        streams.shared.life.end_function(&self.function_id, self.generation);
     }
 }
 
@@ -208,7 +210,7 @@ impl Streams {
         let (config, kind) = (watch.config(), kind(watch.filter()));
         let id: Box<str> = format!("host::{trigger_type}::{}", Uuid::new_v4().simple()).into();
         let info = FunctionInfo { description: Some(format!("a {trigger_type} trigger of the host program")), ..FunctionInfo::default() };
-        life.serve(&id, handler, info)?;
+        let generation = life.serve(&id, handler, info)?;
         let binding = Binding {
             id: id.clone(),
             trigger_type: trigger_type.into(),
@@ -220,10 +222,10 @@ impl Streams {
             one_at_a_time,
         };
         if let Err(error) = life.bind(binding) {
-            life.end_function(&id);
+            life.end_function(&id, generation);
             return Err(error);
         }
-        Ok(Registration { streams: self.downgrade(), function_id: id.clone(), trigger_id: Some(id) })
+        Ok(Registration { streams: self.downgrade(), function_id: id.clone(), generation, trigger_id: Some(id) })
     }
 }
 

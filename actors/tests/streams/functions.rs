@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_actors::settings::Settings;
-use weir_actors::streams::{HandlerError, Streams};
+use weir_actors::streams::{HandlerError, Registration, Streams};
 
 use crate::{Person, person, soon, start};
 
@@ -83,4 +83,51 @@ fn handles_work_without_a_runtime_of_their_own() {
     });
     assert_eq!(twice, 42);
     futures_executor::block_on(streams.shutdown());
+}
+
+#[tokio::test]
+async fn registration_that_was_replaced_ends_nothing() {
+    let streams = start(Settings::default()).await;
+    let one = streams.register_function("f", async |(): ()| Ok(1)).unwrap();
+    let two = streams.register_function("f", async |(): ()| Ok(2)).unwrap();
+    one.end();
+    assert_eq!(soon(streams.invoke::<_, u8>("f", &())).await.unwrap(), 2);
+    two.end();
+    assert_eq!(soon(streams.invoke::<_, u8>("f", &())).await.unwrap_err().code(), Some("function_not_found"));
+    soon(streams.shutdown()).await;
+}
+
+/// Ends what it holds when it is dropped.
+struct Ends(Option<Registration>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.take().unwrap().end();
+    }
+}
+
+#[test]
+fn what_a_function_holds_may_end_another_when_it_is_dropped() {
+    // On a thread of its own: where it waits for itself, it waits for ever.
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let streams = futures_executor::block_on(Streams::builder().start()).unwrap();
+        let register = |id: &str, holds: Ends| {
+            let function = move |(): ()| {
+                let _ = &holds;
+                std::future::ready(Ok(1))
+            };
+            streams.register_function(id, function).unwrap()
+        };
+        let other = |id: &str| Ends(Some(streams.register_function(id, async |(): ()| Ok(1)).unwrap()));
+        drop(register("replaced", other("a")));
+        streams.register_function("replaced", async |(): ()| Ok(2)).unwrap();
+        register("ended", other("b")).end();
+        for id in ["a", "b"] {
+            let error = futures_executor::block_on(streams.invoke::<_, u8>(id, &())).unwrap_err();
+            assert_eq!(error.code(), Some("function_not_found"));
+        }
+        done.send(()).unwrap();
+    });
+    ended.recv_timeout(crate::DEADLINE).unwrap();
 }
