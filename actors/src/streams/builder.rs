@@ -20,7 +20,8 @@ pub enum Placement {
     /// On a thread of its own, which lasts as long as the system.
     #[default]
     OwnThreads,
-    /// On the thread that starts it, in the actix system that runs there. Where that ends, so does this.
+    /// On the thread that starts it, in the actix system that runs there. Where that ends, so does this: what has been written is there, but clients are told
+    /// nothing and calls under way are not answered. [Shut it down](Streams::shutdown) before.
     Here,
 }
 

@@ -1,7 +1,7 @@
 //! The host program as a worker: it serves the functions that it has registered.
 //!
 //! - *Owns* nothing but the way to the [`Functions`] of the host.
-//! - *Receives* [`ToWorker`], as the session of a worker does.
+//! - *Receives* [`ToWorker`], as the session of a worker does; `Evict` at the end of the system.
 //! - *Sends* results to whoever called.
 //! - *Bounded by* `max_invocations` under way, like any worker.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use actix::{Actor, Context};
+use actix::{Actor, ActorContext, Context};
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
@@ -93,8 +93,7 @@ impl Actor for Host {
 impl actix::Handler<ToWorker> for Host {
     type Result = ();
 
-    fn handle(&mut self, message: ToWorker, _: &mut Self::Context) {
-        // It makes no calls by way of its session, provides no trigger types, and is taken over by nobody.
+    fn handle(&mut self, message: ToWorker, ctx: &mut Self::Context) {
         let Invoke { function_id, data, reply, timeout, mut trace } = match message {
             ToWorker::Invoke(call) => call,
             ToWorker::Finish(done) => {
@@ -102,7 +101,10 @@ impl actix::Handler<ToWorker> for Host {
                 let _ = done.send(());
                 return;
             }
-            ToWorker::Answers(_) | ToWorker::Push(_) | ToWorker::Evict(_) => return,
+            // It holds its own address by way of `me`, and would never end by itself.
+            ToWorker::Evict(_) => return ctx.stop(),
+            // It makes no calls by way of its session, and provides no trigger types.
+            ToWorker::Answers(_) | ToWorker::Push(_) => return,
         };
         let under_way = UnderWay(self.me.get().cloned());
         if let Some(me) = &under_way.0 {

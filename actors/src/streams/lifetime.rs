@@ -83,6 +83,7 @@ impl Native {
         }
         self.registry.workers.write().remove(&self.me.id);
         drop(self.functions.take());
+        self.me.session.do_send(ToWorker::Evict(oneshot::channel().0));
         self.end_queues();
     }
 
@@ -120,6 +121,7 @@ impl Life {
         let home = actix::Arbiter::current();
         let (failed, mut failure) = (system.failure(), system.failure());
         let life = Self { native: native.clone(), home, stop: Mutex::new(Some(stop)), running, failed };
+        let mut running = Running { system: Some(system), native: native.clone() };
         let ending = async move {
             let mut stopping = pin!(stopping);
             let stopped = tokio::select! {
@@ -132,8 +134,8 @@ impl Life {
             };
             // Without a word where the last handle is gone.
             let span = stopped.unwrap_or(Duration::ZERO);
-            end(system, &native, span).await;
-            drop(runs);
+            running.end(span).await;
+            drop((running, runs));
         };
         (life, ending)
     }
@@ -209,33 +211,53 @@ impl Life {
     }
 }
 
-/// Ends a system: its clients, what calls and is called, its actors; and waits until the adapter is closed.
-async fn end(system: System, native: &Native, span: Duration) {
-    // Of what has failed there is nothing to wait for but the clients, who are to come back.
-    let (span, limit) = if system.has_failed().is_some() { (Duration::ZERO, EVICTION) } else { (span, span + GRACE) };
-    if !system.drain(span, limit).await {
-        tracing::warn!("not everything was answered in time; closing all the same");
+/// A system that is to be ended. Where it is dropped before, because the thread that it was started on ends, the adapter is closed all the same.
+struct Running {
+    system: Option<System>,
+    native: Arc<Native>,
+}
+
+impl Running {
+    /// Ends it: its clients, what calls and is called, its actors; and waits until the adapter is closed.
+    async fn end(&mut self, span: Duration) {
+        let Some(system) = &self.system else { return };
+        // Of what has failed there is nothing to wait for but the clients, who are to come back.
+        let (span, limit) = if system.has_failed().is_some() { (Duration::ZERO, EVICTION) } else { (span, span + GRACE) };
+        if !system.drain(span, limit).await {
+            tracing::warn!("not everything was answered in time; closing all the same");
+        }
+        let registry = system.registry();
+        registry.health.set_closed();
+        self.native.end();
+        let workers: Vec<_> = registry.workers.read().values().cloned().collect();
+        let mut closed = Vec::new();
+        for worker in workers {
+            let (done, ended) = oneshot::channel();
+            worker.session.do_send(ToWorker::Evict(done));
+            closed.push(ended);
+        }
+        drop(tokio::time::timeout(EVICTION, futures_util::future::join_all(closed)).await);
+        if let Some(store) = registry.store() {
+            // Behind what it tells them of overrides that have ended with their workers.
+            drop(tokio::time::timeout(EVICTION, store.send(Leave)).await);
+        }
+        // They know the system, and the system knows them.
+        registry.subscribers.write().clear();
+        let Some(system) = self.system.take() else { return };
+        // Blocks for as long as the adapter takes to write what it holds in memory.
+        if actix_rt::task::spawn_blocking(move || system.stop()).await.is_err() {
+            tracing::error!("the thread that closes the store has panicked");
+        }
     }
-    let registry = system.registry();
-    registry.health.set_closed();
-    native.end();
-    let workers: Vec<_> = registry.workers.read().values().cloned().collect();
-    let mut closed = Vec::new();
-    for worker in workers {
-        let (done, ended) = oneshot::channel();
-        worker.session.do_send(ToWorker::Evict(done));
-        closed.push(ended);
-    }
-    drop(tokio::time::timeout(EVICTION, futures_util::future::join_all(closed)).await);
-    if let Some(store) = registry.store() {
-        // Behind what it tells them of overrides that have ended with their workers.
-        drop(tokio::time::timeout(EVICTION, store.send(Leave)).await);
-    }
-    // They know the system, and the system knows them.
-    registry.subscribers.write().clear();
-    // Blocks for as long as the adapter takes to write what it holds in memory.
-    if actix_rt::task::spawn_blocking(move || system.stop()).await.is_err() {
-        tracing::error!("the thread that closes the store has panicked");
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(system) = self.system.take() else { return };
+        tracing::warn!("the thread of the streams has ended before they were shut down; closing the store");
+        system.registry().health.set_closed();
+        self.native.end();
+        system.stop();
     }
 }
 

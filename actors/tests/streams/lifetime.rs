@@ -144,8 +144,8 @@ async fn without_a_system_there_is_no_here() {
     assert!(matches!(error, StartError::NoSystem));
 }
 
-/// An adapter that panics where an item of that name is written.
-struct Fragile(Memory, &'static str);
+/// An adapter that panics where an item of that name is written, and can be seen to be there.
+struct Fragile(Memory, &'static str, #[expect(dead_code, reason = "held to be dropped")] Arc<()>);
 
 impl Adapter for Fragile {
     fn get(&mut self, key: &ItemKey) -> Result<Option<Json>, AdapterError> {
@@ -181,7 +181,7 @@ impl Adapter for Fragile {
 
 #[tokio::test]
 async fn actor_that_dies_is_told_of_everywhere() {
-    let streams = Streams::builder().adapter(Fragile(Memory::new(), "broken")).start().await.unwrap();
+    let streams = Streams::builder().adapter(Fragile(Memory::new(), "broken", Arc::default())).start().await.unwrap();
     let mut told = streams.subscribe::<u8>("s", "g");
     assert!(matches!(soon(told.next()).await, Some(Ok(Told::State(_)))));
     assert!(matches!(soon(streams.set("s", "g", "broken", &1)).await, Err(Error::Closed)));
@@ -192,4 +192,41 @@ async fn actor_that_dies_is_told_of_everywhere() {
     let input = serde_json::json!({"stream_name": "s", "group_id": "g", "item_id": "i"});
     assert!(matches!(soon(streams.invoke::<_, ()>("stream::get", &input)).await, Err(Error::Closed)));
     soon(streams.shutdown()).await;
+}
+
+#[test]
+fn it_ends_with_the_system_that_it_runs_in() {
+    let held = Arc::new(());
+    let adapter = Fragile(Memory::new(), "broken", held.clone());
+    let (streams, mut told) = actix_rt::System::new().block_on(async {
+        let streams = Streams::builder().placement(Placement::Here).adapter(adapter).start().await.unwrap();
+        streams.set("s", "g", "i", &1).await.unwrap();
+        let mut told = streams.subscribe::<u8>("s", "g");
+        assert!(matches!(soon(told.next()).await, Some(Ok(Told::State(_)))));
+        (streams, told)
+    });
+    assert_eq!(Arc::strong_count(&held), 1, "the adapter is there");
+    futures_executor::block_on(async {
+        assert!(matches!(streams.set("s", "g", "i", &1).await, Err(Error::Closed)));
+        assert!(told.next().await.is_none());
+        streams.shutdown().await;
+    });
+}
+
+#[test]
+fn nothing_of_it_is_left_where_its_thread_goes_on() {
+    actix_rt::System::new().block_on(async {
+        let streams = Streams::builder().placement(Placement::Here).start().await.unwrap();
+        streams.register_function("f", async |(): ()| Ok(1)).unwrap();
+        assert_eq!(soon(streams.invoke::<_, u8>("f", &())).await.unwrap(), 1);
+        let left = Arc::downgrade(&streams.registry().metrics);
+        soon(streams.shutdown()).await;
+        drop(streams);
+        let gone = async {
+            while left.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(gone).await;
+    });
 }
