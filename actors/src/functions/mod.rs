@@ -6,6 +6,7 @@
 
 pub mod disconnect;
 pub mod engine;
+pub(crate) mod inside;
 pub mod reply;
 pub mod table;
 pub mod unread;
@@ -211,6 +212,12 @@ impl Registry {
         ReplyTo::Awaited(sender, self.called.clone())
     }
 
+    /// The same for a call of the store.
+    pub(crate) fn reply_to(&self, op: &input::Op, sender: oneshot::Sender<Outcome>) -> ReplyTo {
+        // The system waits for what has called it.
+        if inside::is_inside(op) { ReplyTo::Inside(sender) } else { self.awaited(sender) }
+    }
+
     /// Whether calls of this process, or on behalf of other nodes, are not answered.
     pub(crate) fn is_called(&self) -> bool {
         Arc::strong_count(&self.called) > 1
@@ -352,23 +359,27 @@ impl Registry {
 
     pub(crate) fn send(&self, function_id: &str, data: Json, timeout: Duration) -> Result<oneshot::Receiver<Outcome>, CallError> {
         let (sender, receiver) = oneshot::channel();
-        let reply = self.awaited(sender);
-        if function_id.starts_with("engine::") {
-            engine::call(self, function_id, None, &data, reply);
-        } else if function_id == disconnect::ID {
-            disconnect::call(self, &data, reply);
-        } else if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
+        if let Some(op) = input::parse(function_id, data.as_bytes(), &self.settings) {
             let store = self.store().ok_or_else(|| stopped(function_id))?;
             let refused = |error| match error {
                 SendError::Full(_) => CallError::new(error::OVERLOADED, "the store is behind; call again later"),
                 SendError::Closed(_) => CallError::new(error::INVOCATION_STOPPED, "the store has ended"),
             };
-            let submitted = op.and_then(|op| store.try_send(crate::store::Submit { op, by: SocketId::NONE, reply }).map_err(refused));
+            let submitted = op.and_then(|op| {
+                let reply = self.reply_to(&op, sender);
+                store.try_send(crate::store::Submit { op, by: SocketId::NONE, reply }).map_err(refused)
+            });
             match (&submitted, input::Function::of(function_id)) {
                 (Err(_), Some(function)) => self.metrics.served(BuiltIn::Stream(function), &submitted),
                 _ => self.metrics.submitted.add(1),
             }
-            submitted?;
+            return submitted.map(|()| receiver);
+        }
+        let reply = self.awaited(sender);
+        if function_id.starts_with("engine::") {
+            engine::call(self, function_id, None, &data, reply);
+        } else if function_id == disconnect::ID {
+            disconnect::call(self, &data, reply);
         } else {
             self.invoke(Invoke { function_id: function_id.into(), data, trace: Trace::default(), reply, timeout });
         }

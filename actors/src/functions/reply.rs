@@ -82,6 +82,8 @@ pub enum ReplyTo {
     Once(oneshot::Sender<Outcome>),
     /// The same, for whom the system waits before it ends: as long as the second part is there.
     Awaited(oneshot::Sender<Outcome>, Arc<()>),
+    /// A function of this program that serves the stream which it calls, and waits while it does.
+    Inside(oneshot::Sender<Outcome>),
 }
 
 impl ReplyTo {
@@ -103,7 +105,7 @@ impl ReplyTo {
                 caller.worker.session.do_send(ToWorker::Answers(answer.into_iter().collect()));
             }
             // Whoever waited may have given up; then nobody wants the result.
-            Self::Once(sender) | Self::Awaited(sender, _) => drop(sender.send(outcome)),
+            Self::Once(sender) | Self::Awaited(sender, _) | Self::Inside(sender) => drop(sender.send(outcome)),
         }
     }
 

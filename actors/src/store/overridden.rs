@@ -13,8 +13,8 @@ use super::{Keeper, Store, Submit, TakeSnapshot, failure};
 use crate::adapter::{AdapterError, Read};
 use crate::change::Snapshot;
 use crate::error::{self, CallError, Output};
-use crate::functions::Registry;
 use crate::functions::table::{Override, Overrides};
+use crate::functions::{Registry, ReplyTo};
 use crate::ids::{GroupKey, ItemKey, SocketId};
 use crate::json::Json;
 use crate::metrics::calls::BuiltIn;
@@ -65,7 +65,7 @@ pub(super) fn route(store: &Store, Submit { op, reply, .. }: &Submit) -> Route {
         let overrides = store.registry.overrides(op.stream());
         let route = overrides::of(op).filter(|with| overrides.has(*with)).map_or(Route::Own, Route::Call);
         // A handler may list while a lane waits for that handler.
-        let inside = reply.caller().is_some_and(|caller| store.serves(caller, op.stream()));
+        let inside = matches!(reply, ReplyTo::Inside(_)) || reply.caller().is_some_and(|caller| store.serves(caller, op.stream()));
         return if !inside && store.is_written(op, store.next_ticket) { Route::Behind(store.next_ticket) } else { route };
     }
     let Some(group) = op.group().filter(|group| store.has_lane(group)) else { return Route::Own };
@@ -73,10 +73,12 @@ pub(super) fn route(store: &Store, Submit { op, reply, .. }: &Submit) -> Route {
     let with = overrides::of(op).filter(|with| overrides.has(*with));
     let now = with.map_or(Route::Own, Route::Call);
     // A handler may call its own group while the lane waits for that handler. It cannot be told from the worker's other calls, so only
-    // what would wait for ever goes ahead: reads while an exclusive call is under way, and events that are waited for.
-    let inside = reply.caller().is_some_and(|caller| store.serves(caller, group.stream()));
+    // what would wait for ever goes ahead: reads while an exclusive call is under way, and events that are waited for. A handler of this
+    // program can be told, and reads whatever its lane waits for.
+    let within = matches!(reply, ReplyTo::Inside(_));
+    let inside = within || reply.caller().is_some_and(|caller| store.serves(caller, group.stream()));
     let exclusive = store.lanes.get(group).is_some_and(Lane::is_exclusive);
-    if inside && (matches!(op, Op::Send { .. }) || (op.is_read() && exclusive)) {
+    if inside && (matches!(op, Op::Send { .. }) || (op.is_read() && (exclusive || within))) {
         return now;
     }
     let share = match op {

@@ -264,7 +264,8 @@ impl Streams {
         let Some(store) = self.shared.registry.store() else { return Called::Failed(Some(Error::Closed)) };
         let (metrics, function) = (&self.shared.registry.metrics, op.called());
         let (sender, receiver) = oneshot::channel();
-        match store.try_send(Submit { op, by: SocketId::NONE, reply: self.shared.registry.awaited(sender) }) {
+        let reply = self.shared.registry.reply_to(&op, sender);
+        match store.try_send(Submit { op, by: SocketId::NONE, reply }) {
             Ok(()) => {
                 metrics.submitted.add(1);
                 Called::Waiting(receiver)

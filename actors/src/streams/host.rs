@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use super::handler;
 use crate::error::{CallError, INVOCATION_FAILED};
-use crate::functions::{self, Invoke, Registry, ToWorker, Worker};
+use crate::functions::{self, Invoke, Registry, ToWorker, Worker, inside};
 use crate::hash::HashMap;
 use crate::metrics::Metrics;
 use crate::metrics::calls::Ending;
@@ -67,11 +67,19 @@ pub(super) struct Host {
     me: Arc<std::sync::OnceLock<Arc<Worker>>>,
     metrics: Arc<Metrics>,
     spans: Arc<Spans>,
+    /// What the functions of the adapter begin with, where they are a worker's to serve.
+    adapter: Option<String>,
 }
 
 impl Host {
     pub(super) fn new(functions: Arc<Functions>, me: Arc<std::sync::OnceLock<Arc<Worker>>>, registry: &Registry) -> Self {
-        Self { functions, me, metrics: registry.metrics.clone(), spans: registry.spans.clone() }
+        Self {
+            functions,
+            me,
+            metrics: registry.metrics.clone(),
+            spans: registry.spans.clone(),
+            adapter: registry.settings.stream.adapter_functions.clone(),
+        }
     }
 }
 
@@ -118,9 +126,10 @@ impl actix::Handler<ToWorker> for Host {
         };
         let (metrics, spans, since) = (self.metrics.clone(), self.spans.clone(), Instant::now());
         let span = spans.begin(&mut trace);
+        let running = inside::serving(&function_id, self.adapter.as_deref(), async move { handler(data).await });
         actix::spawn(async move {
             // A task of its own, so that what it does to its thread, a panic included, is not done to ours.
-            let mut running = runtime.unwrap_or_else(Handle::current).spawn(async move { handler(data).await });
+            let mut running = runtime.unwrap_or_else(Handle::current).spawn(running);
             let outcome = match tokio::time::timeout(timeout, &mut running).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(broken)) if broken.is_panic() => {

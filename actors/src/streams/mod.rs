@@ -171,6 +171,9 @@ impl Streams {
     /// function. `stream::set(STREAM)`, `…::get(STREAM)` and so on serve a stream in place of the store, as those of a worker do, and what
     /// `auth_function` of the settings names decides who may connect.
     ///
+    /// A function that serves a stream may read that stream and send events to it, from its own task. A write there waits for the write that it is itself a part
+    /// of, until `join_timeout`; so does anything that a task of its own making calls.
+    ///
     /// ```
     /// # use weir_actors::streams::{Error, Streams};
     /// # #[tokio::main(flavor = "current_thread")]

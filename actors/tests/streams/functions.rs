@@ -72,6 +72,27 @@ async fn stream_is_served_in_place_of_the_store() {
     soon(streams.shutdown()).await;
 }
 
+#[tokio::test]
+async fn function_that_serves_a_stream_reads_it_and_sends_events_to_it() {
+    let streams = start(Settings::default()).await;
+    let weak = streams.downgrade();
+    let set = move |_input: Value| {
+        let streams = weak.upgrade().unwrap();
+        async move {
+            let old: Option<u32> = streams.get("people", "all", "alice").await?;
+            let groups = streams.list_groups("people").await?;
+            let all = streams.list_all().await?;
+            streams.send("people", "all", "setting", &(groups.len(), all.len())).await?;
+            streams.invoke::<_, Vec<u32>>("stream::list", &json!({"stream_name": "people", "group_id": "all"})).await?;
+            Ok(json!({"old_value": old, "new_value": 7}))
+        }
+    };
+    streams.register_function("stream::set(people)", set).unwrap();
+    // It would fail after `join_timeout`.
+    assert_eq!(soon(streams.set("people", "all", "alice", &7)).await.unwrap(), None);
+    soon(streams.shutdown()).await;
+}
+
 #[test]
 fn handles_work_without_a_runtime_of_their_own() {
     // futures-executor has neither timers nor tasks: whatever waits, waits in the threads of the system.
