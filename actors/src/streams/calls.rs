@@ -98,7 +98,7 @@ impl Streams {
     /// The items of a group, in the order in which they came.
     ///
     /// # Errors
-    /// Where the store cannot be read, or one of them is not a `T`.
+    /// Where the store cannot be read, or one of them is not a `T`: the error says which. As [`Json`] any can be read.
     pub fn list<T: DeserializeOwned>(&self, stream: &str, group: &str) -> impl Future<Output = Result<Vec<T>, Error>> + Send + use<T> {
         self.list_items(GroupKey::new(stream, group))
     }
@@ -236,12 +236,15 @@ impl Streams {
     }
 
     pub(super) fn list_items<T: DeserializeOwned>(&self, group: GroupKey) -> impl Future<Output = Result<Vec<T>, Error>> + Send + use<T> {
-        let what = format!("an item of group '{}' in stream '{}'", group.group(), group.stream());
+        let what = format!("group '{}' in stream '{}'", group.group(), group.stream());
         let called = self.check(&group, None).map(|()| self.submit(Op::List { group }));
         async move {
             match called?.await? {
                 Output::List(values) => {
-                    values.iter().map(|value| value.parse().map_err(|source| Error::Decode { what: what.clone(), source })).collect()
+                    let read = |(place, value): (usize, &Json)| {
+                        value.parse().map_err(|source| Error::Decode { what: format!("item {place}, from 0, of {what}"), source })
+                    };
+                    values.iter().enumerate().map(read).collect()
                 }
                 output => answer(output, &what),
             }

@@ -1,6 +1,7 @@
 //! What happens in a group, with the values as a host program has them.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -49,7 +50,7 @@ pub enum Event<T> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct State<T> {
-    /// Items with their names, in the order in which they came.
+    /// Items with their names, in the order in which they came; without those that are no `T`, for each of which an [`Error::Decode`] follows.
     pub items: Vec<(String, T)>,
     /// The timestamp of the last change before it.
     pub timestamp: Millis,
@@ -65,13 +66,16 @@ pub enum Told<T> {
 }
 
 impl<T: DeserializeOwned> State<T> {
-    pub(super) fn of(snapshot: &change::Snapshot) -> Result<Self, Error> {
-        let items = snapshot.whole.as_deref().unwrap_or_default();
-        let items = items
-            .iter()
-            .map(|(name, value)| Ok((name.as_str().to_owned(), decode(name.as_str(), value)?)))
-            .collect::<Result<_, Error>>()?;
-        Ok(Self { items, timestamp: snapshot.timestamp })
+    /// The state, and an error for each item that is no `T`.
+    pub(super) fn of(snapshot: &change::Snapshot) -> (Self, VecDeque<Error>) {
+        let (mut items, mut errors) = (Vec::new(), VecDeque::new());
+        for (name, value) in snapshot.whole.as_deref().unwrap_or_default() {
+            match decode(name.as_str(), value) {
+                Ok(item) => items.push((name.as_str().to_owned(), item)),
+                Err(error) => errors.push_back(error),
+            }
+        }
+        (Self { items, timestamp: snapshot.timestamp }, errors)
     }
 }
 

@@ -1,5 +1,6 @@
 //! A subscription of a host program: the state of a group and then its changes, as a [`Stream`] for any runtime.
 
+use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,16 +19,18 @@ use super::follower::{Drained, End, Follower, Next, Queue};
 ///
 /// Where its reader falls behind by more than `outbox_bytes`, changes are left out, and once it has read what waits it gets the state anew: what
 /// was told last is always right. The stream ends when the system stops or [fails](super::Streams::failed), and after [`Error::Call`], where the group could not be read. After
-/// [`Error::Decode`] it goes on. Dropping it ends it; it does not keep the system running.
+/// [`Error::Decode`] it goes on: that is one item, or one change, that is no `T`. Dropping it ends it; it does not keep the system running.
 pub struct Subscription<T> {
     queue: Arc<Queue>,
     follower: Addr<Follower>,
+    /// What of the last state is no `T`.
+    errors: VecDeque<Error>,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T> Subscription<T> {
     pub(super) fn new(queue: Arc<Queue>, follower: Addr<Follower>) -> Self {
-        Self { queue, follower, value: PhantomData }
+        Self { queue, follower, errors: VecDeque::new(), value: PhantomData }
     }
 }
 
@@ -40,7 +43,10 @@ impl<T> std::fmt::Debug for Subscription<T> {
 impl<T: DeserializeOwned> Stream for Subscription<T> {
     type Item = Result<Told<T>, Error>;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(error) = self.errors.pop_front() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let told = match self.queue.poll(context) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Next::Ended) => return Poll::Ready(None),
@@ -52,7 +58,11 @@ impl<T: DeserializeOwned> Stream for Subscription<T> {
             }
         };
         Poll::Ready(Some(match told {
-            follow::Told::State(snapshot) => State::of(&snapshot).map(Told::State),
+            follow::Told::State(snapshot) => {
+                let (state, errors) = State::of(&snapshot);
+                self.errors = errors;
+                Ok(Told::State(state))
+            }
             follow::Told::Change(change) => Change::read(&change.frame.payload()).map(Told::Change),
         }))
     }

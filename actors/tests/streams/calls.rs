@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use weir_actors::json::Json;
 use weir_actors::settings::Settings;
-use weir_actors::streams::{Error, Ops};
+use weir_actors::streams::{Error, Ops, Told};
 
 use crate::{Person, person, soon, start};
 
@@ -84,6 +84,7 @@ async fn value_that_would_be_parsed_without_bound_is_not_parsed() {
     let error = streams.get::<Value>("s", "g", "i").await.unwrap_err();
     assert!(error.to_string().contains("is not taken here"), "{error}");
     let mut told = streams.subscribe::<Value>("s", "g");
+    assert!(matches!(soon(futures_util::StreamExt::next(&mut told)).await, Some(Ok(Told::State(state))) if state.items.is_empty()));
     let error = soon(futures_util::StreamExt::next(&mut told)).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("is not taken here"), "{error}");
     streams.set("s", "g", "i", &text).await.unwrap();

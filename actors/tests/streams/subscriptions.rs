@@ -80,6 +80,28 @@ async fn value_of_another_type_is_an_error_and_not_the_end() {
     soon(streams.shutdown()).await;
 }
 
+#[tokio::test]
+async fn items_of_another_type_are_named_and_hide_no_others() {
+    let streams = start(Settings::default()).await;
+    streams.set("s", "g", "a", &1_u32).await.unwrap();
+    streams.set("s", "g", "b", "text").await.unwrap();
+    streams.set("s", "g", "c", &[1]).await.unwrap();
+    streams.set("s", "g", "d", &4_u32).await.unwrap();
+    let mut told = streams.subscribe::<u32>("s", "g");
+    let Told::State(state) = next(&mut told).await else { panic!("no state") };
+    assert_eq!(state.items, [("a".to_owned(), 1), ("d".to_owned(), 4)]);
+    for item in ["item 'b'", "item 'c'"] {
+        let error = soon(told.next()).await.unwrap().unwrap_err();
+        assert!(matches!(&error, Error::Decode { what, .. } if what == item), "{error}");
+    }
+    streams.set("s", "g", "b", &2_u32).await.unwrap();
+    assert_eq!(event(&mut told).await, (Some("b".into()), Event::Update(2)));
+    let error = soon(streams.list::<u32>("s", "g")).await.unwrap_err();
+    assert!(error.to_string().starts_with("item 2, from 0, of group 'g' in stream 's' does not have the shape"), "{error}");
+    assert_eq!(soon(streams.list::<weir_actors::json::Json>("s", "g")).await.unwrap().len(), 4);
+    soon(streams.shutdown()).await;
+}
+
 #[test]
 fn events_right_after_the_subscription_are_told_in_order() {
     // On one thread, so that nothing of the subscription has run before the calls.
