@@ -36,12 +36,12 @@ impl Served {
 }
 
 /// Runs what a function does; `adapter` is what the functions of the adapter begin with, where there is one of functions.
-pub fn serving<F: Future>(function_id: &str, adapter: Option<&str>, run: F) -> impl Future<Output = F::Output> + use<F> {
+pub(crate) fn serving<F: Future>(function_id: &str, adapter: Option<&str>, run: F) -> impl Future<Output = F::Output> + use<F> {
     SERVED.scope(Served::by(function_id, adapter), run)
 }
 
 /// Whether a call that this program makes now is one that what it serves may be waiting for.
-pub fn is_inside(op: &Op) -> bool {
+pub(crate) fn is_inside(op: &Op) -> bool {
     // Outside of any task of ours it is none.
     SERVED.try_with(|served| served.as_ref().is_some_and(|served| served.holds_up(op))).unwrap_or(false)
 }
