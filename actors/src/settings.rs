@@ -6,13 +6,37 @@ use std::time::Duration;
 use crate::origin::Origins;
 use crate::token::Token;
 
+/// The longest time that a setting may say.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The shortest pause between two looks at a socket.
+const SHORTEST_PING: Duration = Duration::from_millis(1);
+
 /// All settings.
+///
+/// A duration of more than a year is a year, so that `Duration::MAX` says "never".
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// The worker port.
     pub worker: WorkerSettings,
     /// The stream port.
     pub stream: StreamSettings,
+}
+
+impl Settings {
+    /// The same with durations that a clock can be put forward by.
+    pub(crate) fn within_reach(mut self) -> Self {
+        let WorkerSettings { write_deadline, invocation_timeout, .. } = &mut self.worker;
+        let of_workers = [write_deadline, invocation_timeout];
+        let StreamSettings { auth_timeout, join_timeout, leave_grace, ping_interval, idle_timeout, write_deadline, drain, .. } =
+            &mut self.stream;
+        // At no distance, one look would follow the other at once.
+        *ping_interval = SHORTEST_PING.max(*ping_interval);
+        let of_streams = [auth_timeout, join_timeout, leave_grace, ping_interval, idle_timeout, write_deadline, drain];
+        for duration in of_workers.into_iter().chain(of_streams) {
+            *duration = LONGEST.min(*duration);
+        }
+        self
+    }
 }
 
 /// What may be changed while a system runs, for connections to come.

@@ -68,7 +68,7 @@ impl Builder {
 
     /// Limits and behaviour, in place of the defaults.
     pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
+        self.settings = settings.within_reach();
         self
     }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use weir_actors::adapter::memory::Memory;
@@ -136,6 +137,30 @@ fn subscription_to_what_has_ended_ends_where_its_thread_goes_on() {
         soon(streams.shutdown()).await;
         assert!(soon(streams.subscribe::<u8>("s", "g").next()).await.is_none());
     });
+}
+
+#[tokio::test]
+async fn never_is_a_time_that_can_be_set() {
+    let mut settings = Settings::default();
+    settings.worker.invocation_timeout = Duration::MAX;
+    let stream = &mut settings.stream;
+    for duration in [
+        &mut stream.auth_timeout,
+        &mut stream.join_timeout,
+        &mut stream.leave_grace,
+        &mut stream.ping_interval,
+        &mut stream.idle_timeout,
+        &mut stream.drain,
+    ] {
+        *duration = Duration::MAX;
+    }
+    let streams = start(settings).await;
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let set = streams.settings();
+    assert_eq!((set.worker.invocation_timeout, set.stream.leave_grace, set.stream.drain), (year, year, year));
+    streams.register_function("f", async |(): ()| Ok(1)).unwrap();
+    assert_eq!(soon(streams.invoke::<_, u8>("f", &())).await.unwrap(), 1);
+    soon(streams.shutdown()).await;
 }
 
 #[tokio::test]
