@@ -266,14 +266,20 @@ impl Streams {
     /// come back; triggers are told of what is left; calls under way are answered, for up to 10 s more. Others that hold a handle get
     /// [`Error::Closed`] from then on.
     ///
-    /// A second call waits for the first.
+    /// A second call waits for the first. Not to be waited for inside a function or handler of this program, which is itself a call under way: those 10 s
+    /// would have to pass. Spawn it there.
     pub async fn shutdown(&self) {
         let life = &self.shared.life;
         if let Some(stop) = life.stop.lock().take() {
             // Refused only by a system that has ended.
             let _ = stop.send(self.shared.registry.settings.stream.drain);
         }
-        let mut running = life.running.clone();
+        self.ended().await;
+    }
+
+    /// Resolves when nothing runs any more.
+    pub(crate) async fn ended(&self) {
+        let mut running = self.shared.life.running.clone();
         while running.changed().await.is_ok() {}
     }
 

@@ -9,6 +9,7 @@
 mod accept;
 mod request;
 mod routes;
+mod serve;
 mod stream_port;
 mod upgrade;
 mod worker_port;

@@ -18,8 +18,9 @@ impl Streams {
     /// `…/stream/{stream}/{group}/`, or to `…/` and send `join`. Under a prefix, put it in a scope of its own; an own route for `/` goes before it.
     ///
     /// Call it inside the closure of `HttpServer::new`, so that each thread has what is its own. Turn on `TCP_NODELAY` with
-    /// [`nodelay`], or small frames wait for the client's acknowledgements, and lower `shutdown_timeout`: on SIGTERM, actix waits so long for clients that have no reason to
-    /// go. The middleware that sees the handshake is the host's; TLS too.
+    /// [`nodelay`], or small frames wait for the client's acknowledgements. Turn actix's own signals off (`disable_signals`) and run the server by
+    /// [`serve`](Streams::serve): otherwise connections break, and nobody is told to come back, before the streams hear of the end. Once the streams stop, whoever
+    /// connects is answered 503. The middleware that sees the handshake is the host's; TLS too.
     ///
     /// ```
     /// # use actix_web::{App, web};

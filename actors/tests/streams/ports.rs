@@ -102,3 +102,26 @@ async fn clients_are_refused_from_the_first_moment_of_the_end_and_workers_from_t
     }
     handle.stop(false).await;
 }
+
+#[actix_rt::test]
+async fn server_and_streams_end_in_order_when_one_is_told_to() {
+    let streams = start(Settings::default()).await;
+    let live = streams.clone();
+    let server = HttpServer::new(move || App::new().configure(live.routes())).workers(1).disable_signals();
+    let server = server.bind("127.0.0.1:0").unwrap();
+    let address = server.addrs()[0];
+    let (server, served) = (server.run(), streams.clone());
+    let serving = actix_rt::spawn(async move { served.serve(server).await });
+    let (mut client, _) = connect(address, "/stream/s/g/").await;
+    // The state.
+    frame(&mut client).await;
+    // A page that keeps its connection, as browsers do.
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await.unwrap();
+    soon(idle.read_u8()).await.unwrap();
+    streams.shutdown().await;
+    let (opcode, payload) = frame(&mut client).await;
+    assert_eq!((opcode, payload.get(..2)), (8, Some(&1012_u16.to_be_bytes()[..])));
+    soon(serving).await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
