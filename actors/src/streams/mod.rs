@@ -45,7 +45,10 @@ use crate::spans::Spans;
 use follower::{Follower, Queue};
 use lifetime::Life;
 
-/// A handle to a running system. Clones share it; when the last one is dropped, everything stops.
+/// A handle to a running system. Clones share it, and so do [`Stream`] and [`Group`]; when the last one is dropped, everything stops.
+///
+/// That is a stop without a word: clients are closed and leave handlers called, but a [`WeakStreams`] in a handler finds nothing any more. Where those handlers
+/// write, [shut down](Self::shutdown) and keep the handle until that is done.
 ///
 /// Methods may be called from any thread and any runtime. A call is on its way when the method returns; its future only waits for the answer, and
 /// dropping it takes nothing back. So calls made one after the other are applied in that order, however they are awaited, and read what was written before. A function or trigger handler that holds a clone keeps the system running: give it a [`WeakStreams`].
@@ -75,7 +78,7 @@ impl std::fmt::Debug for Streams {
 }
 
 impl WeakStreams {
-    /// The handle, unless the last one is gone.
+    /// The handle, unless the last one is gone; then leave handlers may still be called.
     #[must_use]
     pub fn upgrade(&self) -> Option<Streams> {
         self.0.upgrade().map(|shared| Streams { shared })

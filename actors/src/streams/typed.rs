@@ -11,7 +11,7 @@ use super::update::{Ops, Updated};
 use super::{Error, Streams, Subscription};
 use crate::ids::{GroupKey, ItemKey};
 
-/// A stream whose items are `T`s. See [`Streams`] for what its methods do.
+/// A stream whose items are `T`s. See [`Streams`] for what its methods do; it keeps the system running as that does.
 #[derive(Debug)]
 pub struct Stream<T> {
     streams: Streams,
@@ -19,7 +19,7 @@ pub struct Stream<T> {
     items: PhantomData<fn(T) -> T>,
 }
 
-/// A group whose items are `T`s. See [`Streams`] for what its methods do.
+/// A group whose items are `T`s. See [`Streams`] for what its methods do; it keeps the system running as that does.
 ///
 /// ```
 /// # use weir_actors::streams::Streams;
