@@ -1,10 +1,13 @@
 //! Who wants to hear of which group: the group actors of every arbiter, and whether triggers watch the stream.
 
+use std::sync::{Arc, Weak};
+
 use actix::Recipient;
 
 use crate::group::Feed;
 use crate::hash::HashMap;
 use crate::ids::GroupKey;
+use crate::trigger::table::Binding;
 use crate::wire::subscriber::Address;
 
 /// One group actor, as the store sees it; never used twice in one process.
@@ -38,6 +41,10 @@ pub struct Interest {
     groups: HashMap<GroupKey, Watched>,
     /// Streams with a `stream` trigger, and how many.
     streams: HashMap<Box<str>, usize>,
+    /// The triggers that have begun, by address.
+    begun: HashMap<usize, Arc<Binding>>,
+    /// Those that have ended before that.
+    ended: Vec<Weak<Binding>>,
 }
 
 impl Interest {
@@ -57,16 +64,38 @@ impl Interest {
         }
     }
 
-    /// A trigger for changes of `stream` comes (`true`) or goes.
-    pub fn trigger(&mut self, stream: &str, comes: bool) {
-        if comes {
+    /// A `stream` trigger begins. False where it has ended already: a worker's begin may wait for a full mailbox while another worker
+    /// registers the same id, which ends it.
+    pub fn begin(&mut self, binding: &Arc<Binding>) -> bool {
+        let early = self.ended.iter().position(|ended| std::ptr::eq(ended.as_ptr(), Arc::as_ptr(binding)));
+        if let Some(early) = early {
+            self.ended.swap_remove(early);
+            return false;
+        }
+        self.begun.insert(Arc::as_ptr(binding).addr(), binding.clone());
+        if let Some(stream) = binding.kind.stream() {
             *self.streams.entry(stream.into()).or_default() += 1;
-        } else if let Some(count) = self.streams.get_mut(stream) {
+        }
+        true
+    }
+
+    /// A `stream` trigger ends. False where it has not begun.
+    pub fn end(&mut self, binding: &Arc<Binding>) -> bool {
+        if self.begun.remove(&Arc::as_ptr(binding).addr()).is_none() {
+            // The begin of one whose worker has gone meanwhile does not come any more, and nobody holds it.
+            self.ended.retain(|ended| ended.strong_count() > 0);
+            self.ended.push(Arc::downgrade(binding));
+            return false;
+        }
+        if let Some(stream) = binding.kind.stream()
+            && let Some(count) = self.streams.get_mut(stream)
+        {
             *count -= 1;
             if *count == 0 {
                 self.streams.remove(stream);
             }
         }
+        true
     }
 
     /// Whether any trigger watches `stream`.
@@ -114,5 +143,49 @@ impl Link {
             self.lagging = false;
         }
         self.lagging
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::SocketId;
+    use crate::json::Json;
+    use crate::trigger::config::Kind;
+
+    fn binding() -> Arc<Binding> {
+        let config = Json::assembled(r#"{"stream_name":"s"}"#);
+        Arc::new(Binding {
+            id: "t".into(),
+            trigger_type: "stream".into(),
+            function_id: "f".into(),
+            kind: Kind::parse("stream", &config).unwrap(),
+            config,
+            metadata: None,
+            owner: SocketId::next(),
+            one_at_a_time: false,
+        })
+    }
+
+    #[test]
+    fn trigger_that_ends_before_it_begins_does_not_begin() {
+        let (mut interest, old, new) = (Interest::default(), binding(), binding());
+        assert!(!interest.end(&old));
+        assert!(interest.begin(&new));
+        assert!(!interest.begin(&old));
+        assert!(interest.has_trigger("s"));
+        assert!(interest.end(&new));
+        assert!(!interest.has_trigger("s"));
+        assert!(interest.begun.is_empty() && interest.ended.is_empty());
+    }
+
+    #[test]
+    fn begin_that_never_comes_is_not_waited_for() {
+        let mut interest = Interest::default();
+        for _ in 0..10 {
+            assert!(!interest.end(&binding()));
+        }
+        assert_eq!(interest.ended.len(), 1);
     }
 }

@@ -450,15 +450,15 @@ impl Handler<Triggered> for Store {
     fn handle(&mut self, message: Triggered, ctx: &mut Self::Context) {
         // What was called before this message was changed before it too.
         self.flush(ctx);
-        let (binding, comes) = match &message {
-            Triggered::Begin(binding) => (binding, true),
-            Triggered::End(binding) => (binding, false),
+        let (binding, counts) = match &message {
+            Triggered::Begin(binding) => (binding, self.interest.begin(binding)),
+            Triggered::End(binding) => (binding, self.interest.end(binding)),
         };
-        if let crate::trigger::config::Kind::Stream(filter) = &binding.kind
-            && let Some(stream) = &filter.stream
-        {
-            self.interest.trigger(stream.as_str(), comes);
-            self.follow(stream.as_str(), ctx);
+        if !counts {
+            return;
+        }
+        if let Some(stream) = binding.kind.stream() {
+            self.follow(stream, ctx);
         }
         self.news.push_back(News::Triggered(message));
         self.pass_on(ctx);

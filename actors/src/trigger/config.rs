@@ -88,6 +88,15 @@ impl Kind {
         })
     }
 
+    /// The stream whose changes are watched, where it is that.
+    #[must_use]
+    pub fn stream(&self) -> Option<&str> {
+        match self {
+            Self::Stream(filter) => filter.stream.as_ref().map(Name::as_str),
+            _ => None,
+        }
+    }
+
     /// The function that is asked before the handler, if there is one.
     #[must_use]
     pub fn condition(&self) -> Option<&str> {
