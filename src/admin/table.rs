@@ -97,7 +97,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "weir_joins_total",
         "`outcome`: `admitted`, `refused`",
-        "Joins that were let in, and those that a handler refused.",
+        "Joins that were let in, and those that a handler refused, or that came while too many leaves waited.",
         |now, out| {
             out.with(&[("outcome", "admitted")], now.joined);
             out.with(&[("outcome", "refused")], now.refused);

@@ -38,6 +38,7 @@ use crate::spans::Spans;
 use crate::store::input;
 use crate::store::{Overridden, Store};
 use crate::trigger::Triggers;
+use crate::trigger::backlog::Backlog;
 use crate::trigger::table::TriggerTable;
 use crate::wire::worker::Trace;
 pub use reply::{Answer, Caller, Invocation, ReplyTo};
@@ -109,6 +110,8 @@ pub struct Registry {
     pub functions: RwLock<FunctionTable<Arc<Worker>>>,
     /// Triggers, trigger types and their owners.
     pub triggers: RwLock<TriggerTable<Arc<Worker>>>,
+    /// Leave triggers that have too much to tell.
+    pub leaves: Backlog,
     /// Connected workers by id.
     pub workers: RwLock<HashMap<String, Arc<Worker>>>,
     /// The subscribers of each arbiter that has had some.
@@ -151,6 +154,7 @@ impl Registry {
             settings,
             functions: RwLock::default(),
             triggers: RwLock::default(),
+            leaves: Backlog::default(),
             workers: RwLock::default(),
             subscribers: RwLock::default(),
             health: Health::default(),

@@ -29,7 +29,7 @@ use super::tally::Tally;
 use super::{Chunk, LOGGED_BYTES, clip};
 use crate::auth::{AuthInput, Grant};
 use crate::clock::{self, Millis};
-use crate::error::CloseCode;
+use crate::error::{CloseCode, OVERLOADED};
 use crate::frame::Encoded;
 use crate::group::local::Local;
 use crate::group::roster::{Scope, Sink};
@@ -165,7 +165,14 @@ impl SubscriberSession {
             let item = item.map(|item| Name::from(clip(item, NAME_BYTES)));
             return self.tell(&Address::new(&key).error(item.as_ref(), code, &text));
         }
-        self.join(id, GroupKey::new(stream, group), item.map(Name::from), ctx);
+        let (group, registry) = (GroupKey::new(stream, group), &self.local.registry);
+        if let Some(trigger) = registry.leaves.holding_up(&registry.triggers, &group, item) {
+            registry.metrics.joins.refused.add(1);
+            tracing::debug!(session = %self.socket.id, %trigger, "join refused; a leave trigger is behind");
+            let text = "too many leaves wait for their handler; join again later";
+            return self.tell(&Address::new(&group).error(item.map(Name::from).as_ref(), OVERLOADED, text));
+        }
+        self.join(id, group, item.map(Name::from), ctx);
     }
 
     /// The limit that a join would pass, with what to say of it.
@@ -242,7 +249,9 @@ impl SubscriberSession {
 
     fn admit(&mut self, membership: Membership) {
         let group = self.local.enter(&membership.group);
-        self.local.registry.metrics.joins.admitted.add(1);
+        let registry = &self.local.registry;
+        registry.metrics.joins.admitted.add(1);
+        registry.leaves.joined(registry.metrics.joins.subscriptions.get());
         let scope = membership.item.clone().map_or(Scope::Group, Scope::Item);
         let id = membership.subscription_id.clone();
         group.do_send(Subscribe { socket: self.socket.id, subscription_id: id.clone(), scope });

@@ -11,9 +11,8 @@ use super::queue::{self, Queue, Step};
 use super::table::Binding;
 use super::{Triggers, failures, is_false};
 use crate::error::{self, CallError};
-use crate::functions::engine;
+use crate::functions::{Registry, engine};
 use crate::json::Json;
-use crate::metrics::Dispatched;
 
 /// How soon a trigger is tried again whose worker has too much under way.
 const RETRY: Duration = Duration::from_millis(10);
@@ -33,13 +32,30 @@ pub(super) struct Trigger {
     condition: Option<Box<str>>,
     pub(super) queue: Queue,
     retry_due: bool,
+    /// Whether joins are refused for it.
+    behind: bool,
 }
 
 impl Trigger {
+    /// Has joins wait while too many leaves do.
+    fn look(&mut self, registry: &Registry) {
+        let behind = matches!(self.binding.kind, Kind::Leave(_)) && registry.leaves.is_over(self.queue.len());
+        if behind != std::mem::replace(&mut self.behind, behind) {
+            registry.leaves.set(&self.binding.id, behind);
+            if behind {
+                let (trigger, function, waiting) = (&self.binding.id, &self.binding.function_id, self.queue.len());
+                tracing::error!(%trigger, %function, waiting, "a leave trigger is behind; joins that it watches are refused");
+            }
+        }
+    }
+
     /// The trigger has ended. What waits for it was for a worker that has taken it back or gone; one that comes with the same id may be
     /// another version, and begins with what happens from then on.
-    pub(super) fn give_up(self, dispatched: &Dispatched) {
-        let dropped = self.queue.len() as u64;
+    pub(super) fn give_up(self, registry: &Registry) {
+        let (dispatched, dropped) = (&registry.metrics.dispatched, self.queue.len() as u64);
+        if self.behind {
+            registry.leaves.set(&self.binding.id, false);
+        }
         if dropped > 0 {
             dispatched.waiting.sub(dropped);
             dispatched.dropped.add(dropped);
@@ -62,16 +78,17 @@ impl Triggers {
         let new = || {
             let queue = Queue::new(condition.is_some(), !matches!(binding.kind, Kind::Leave(_)));
             let queue = if binding.one_at_a_time { queue.one_at_a_time() } else { queue };
-            Trigger { binding: binding.clone(), condition: condition.map(Into::into), queue, retry_due: false }
+            Trigger { binding: binding.clone(), condition: condition.map(Into::into), queue, retry_due: false, behind: false }
         };
         let dispatched = &self.registry.metrics.dispatched;
         let trigger = self.active.entry(binding.id.clone()).or_insert_with(new);
         if !Arc::ptr_eq(&trigger.binding, binding) {
             // Registered anew with the same id.
-            std::mem::replace(trigger, new()).give_up(dispatched);
+            std::mem::replace(trigger, new()).give_up(&self.registry);
         }
         if trigger.queue.push(payload, since) {
             dispatched.waiting.add(1);
+            trigger.look(&self.registry);
         } else {
             dispatched.dropped.add(1);
             let dropped = trigger.queue.dropped;
@@ -94,6 +111,7 @@ impl Triggers {
             let step = trigger.queue.step(may_ask);
             let dispatched = &self.registry.metrics.dispatched;
             dispatched.waiting.sub((waiting - trigger.queue.len()) as u64);
+            trigger.look(&self.registry);
             let Some(step) = step else {
                 if trigger.queue.is_idle() {
                     // Its last condition has said no.

@@ -4,10 +4,11 @@
 //! - *Receives* [`News`] from the store, [`Admit`] and [`Left`] from sessions, [`Notice`] from workers' sessions.
 //! - *Sends* calls to workers by way of the registry, verdicts to sessions.
 //! - *Bounded by* [`MAILBOX`] batches from the store, and per trigger by [`queue::WINDOW`] calls under way and [`queue::WAITING`] events;
-//!   what comes on top is dropped, counted and logged. Leaves are never dropped: there are no more of them than subscriptions; and
-//!   [`grace::HELD`] of them are held back.
+//!   what comes on top is dropped, counted and logged. Leaves are never dropped: where that many more wait than there were ever
+//!   subscriptions, joins are refused ([`backlog`]); and [`grace::HELD`] of them are held back.
 
 pub mod admission;
+pub mod backlog;
 pub mod config;
 mod dispatch;
 mod failures;
@@ -213,7 +214,7 @@ impl Handler<News> for Triggers {
                 if self.active.get(&binding.id).is_some_and(|trigger| Arc::ptr_eq(&trigger.binding, &binding))
                     && let Some(trigger) = self.active.remove(&binding.id)
                 {
-                    trigger.give_up(&self.registry.metrics.dispatched);
+                    trigger.give_up(&self.registry);
                 }
             }
         }

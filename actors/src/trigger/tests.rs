@@ -220,3 +220,21 @@ async fn client_that_goes_between_two_handlers_is_told_to_have_left() {
     second.send(Answer(true)).await.unwrap();
     assert_eq!(count(&asked), 1);
 }
+
+#[actix_rt::test]
+async fn joins_wait_while_more_leaves_do_than_there_were_subscriptions() {
+    let (registry, dispatcher) = start(10_000);
+    let (hanging, hung) = serve(&registry, "hangs");
+    bind(&registry, "stream:leave", "hangs", &json!({"stream_name": "s"}));
+    registry.leaves.joined(100);
+    let held_up = |stream: &str| registry.leaves.holding_up(&registry.triggers, &GroupKey::new(stream, "g"), None).is_some();
+    for _ in 0..queue::WINDOW + queue::WAITING + 100 {
+        dispatcher.send(Left(membership("s"), Reason::Left)).await.unwrap();
+    }
+    assert!(!held_up("s"));
+    dispatcher.send(Left(membership("s"), Reason::Left)).await.unwrap();
+    assert!(held_up("s") && !held_up("another"));
+    hanging.send(Answer(true)).await.unwrap();
+    until(|| !held_up("s")).await;
+    until(|| count(&hung) == queue::WINDOW + queue::WAITING + 101).await;
+}
