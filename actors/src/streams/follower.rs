@@ -126,7 +126,7 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Starts one on `home`. The store is asked here and not there, so that what is called after this is told: an event too, which no state makes up for.
-    pub(super) fn start(home: &ArbiterHandle, registry: Arc<Registry>, group: GroupKey, queue: Arc<Queue>) -> Addr<Self> {
+    pub(super) fn start(home: &ArbiterHandle, registry: &Arc<Registry>, group: GroupKey, queue: Arc<Queue>) -> Addr<Self> {
         let mut follower = Self { registry: registry.clone(), group: group.clone(), link: next_link(), follow: Follow::new(), queue };
         let (link, request) = (follower.link, follower.request());
         let follower = mailbox::start(home, MAILBOX, move || follower);

@@ -163,7 +163,7 @@ impl Streams {
             // Nobody else would, where the thread of its follower goes on.
             queue.end(None);
         }
-        let follower = Follower::start(self.shared.life.home(), self.shared.registry.clone(), group, queue.clone());
+        let follower = Follower::start(self.shared.life.home(), &self.shared.registry, group, queue.clone());
         Subscription::new(queue, follower)
     }
 

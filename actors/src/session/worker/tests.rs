@@ -113,12 +113,12 @@ impl Adapter for Stalling {
 }
 
 #[actix_rt::test]
+#[allow(clippy::await_holding_lock, reason = "it is the store that waits for it, on a thread of its own")]
 async fn worker_whose_calls_the_store_does_not_take_is_called_and_its_calls_stay_in_order() {
     // More than the mailbox of the store takes.
     const CALLS: usize = 6_000;
     let (lock, stalls) = (Arc::<Mutex<()>>::default(), Arc::<AtomicBool>::default());
     let world = World::on(Settings::default(), Stalling { memory: Memory::new(), lock: lock.clone(), stalls: stalls.clone() });
-    #[expect(clippy::await_holding_lock, reason = "it is the store that waits for it, on a thread of its own")]
     let stalled = lock.lock();
     let mut worker = world.worker().await;
     worker.send(&json!({"type": "registerfunction", "id": "f"}));
