@@ -147,3 +147,29 @@ async fn text_comes_token_by_token_and_late_pages_have_all_of_it() {
     let (kind, _, state) = example.watch("/live/stream/answers/all/").await.next().await;
     assert_eq!((&*kind, &state[0]["text"]), ("sync", &json!(text)));
 }
+
+#[tokio::test]
+async fn example_that_is_told_to_stop_closes_its_clients_in_order() {
+    let example = Example::start(env!("CARGO_BIN_EXE_dashboard"));
+    let mut client = example.watch("/live/stream/machine/now/").await;
+    client.next().await;
+    // As a browser that keeps its connection.
+    let mut idle = TcpStream::connect(&example.address).await.unwrap();
+    idle.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", example.address).as_bytes()).await.unwrap();
+    soon(idle.read_u8()).await.unwrap();
+    let signalled = Command::new("kill").args(["-TERM", &example.process.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    let code = loop {
+        if let Message::Close(close) = soon(client.0.next()).await.expect("no close frame").unwrap() {
+            break u16::from(close.unwrap().code);
+        }
+    };
+    assert_eq!(code, 1012);
+    drop(client);
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut example = example;
+        example.process.wait()
+    });
+    let status = soon(ended).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+}

@@ -64,9 +64,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/rooms/{room}", web::post().to(say))
             .service(web::scope("/live").configure(shared.routes()))
     });
-    let server = server.on_connect(nodelay).shutdown_timeout(1).bind(address()?)?;
+    let server = server.on_connect(nodelay).disable_signals().bind(address()?)?;
     announce(&server.addrs());
-    server.run().await?;
-    streams.shutdown().await;
+    streams.serve(server.run()).await?;
     Ok(())
 }

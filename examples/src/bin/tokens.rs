@@ -38,19 +38,35 @@ fn tokens(question: &str) -> Vec<String> {
     answer.split_inclusive(' ').map(str::to_owned).collect()
 }
 
+/// Makes a call again for as long as the store has too much to do: no token is to be missing.
+async fn again<T>(call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    loop {
+        match call().await {
+            Err(error) if error.is_overloaded() => tokio::time::sleep(PER_TOKEN).await,
+            called => return called,
+        }
+    }
+}
+
 async fn write(streams: Streams, id: String, question: String) -> Result<(), Error> {
     let answers = streams.group::<Answer>("answers", "all");
-    answers.set(&id, &Answer { id: id.clone(), question: question.clone(), text: String::new(), done: false }).await?;
+    let empty = Answer { id: id.clone(), question: question.clone(), text: String::new(), done: false };
+    again(async || answers.set(&id, &empty).await).await?;
     for token in tokens(&question) {
         tokio::time::sleep(PER_TOKEN).await;
-        answers.update(&id, Ops::new().append("text", token)).await?;
+        again(async || answers.update(&id, Ops::new().append("text", &token)).await).await?;
     }
-    answers.update(&id, Ops::new().set("done", true)).await.map(drop)
+    again(async || answers.update(&id, Ops::new().set("done", true)).await).await.map(drop)
 }
 
 async fn ask(streams: web::Data<Streams>, asked: web::Json<Asked>) -> HttpResponse {
     let id = uuid::Uuid::new_v4().to_string();
-    actix_web::rt::spawn(write(streams.get_ref().clone(), id.clone(), asked.into_inner().question));
+    let written = write(streams.get_ref().clone(), id.clone(), asked.into_inner().question);
+    actix_web::rt::spawn(async {
+        if let Err(error) = written.await {
+            eprintln!("an answer is not written to its end: {error}");
+        }
+    });
     HttpResponse::Accepted().json(json!({"id": id}))
 }
 
@@ -65,9 +81,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .route("/ask", web::post().to(ask))
             .service(web::scope("/live").configure(shared.routes()))
     });
-    let server = server.on_connect(nodelay).shutdown_timeout(1).bind(address()?)?;
+    let server = server.on_connect(nodelay).disable_signals().bind(address()?)?;
     announce(&server.addrs());
-    server.run().await?;
-    streams.shutdown().await;
+    streams.serve(server.run()).await?;
     Ok(())
 }
