@@ -158,3 +158,40 @@ async fn groups_that_are_gone_are_left_and_followed_again_when_they_are_back() {
     }
     expect(&mut feed, &expected).await;
 }
+
+#[tokio::test]
+async fn groups_that_are_only_asked_for_are_soon_forgotten_and_born_with_their_first_change() {
+    let server = Server::start(&[]);
+    let (one, mut feed) = server.connect().await;
+    let mut admin = server.admin();
+    one.watch_stream("s").await.unwrap();
+    let group = GroupKey::new("s", "made up");
+    let first = one.snapshot(1, &group, true, &[]).await.unwrap();
+    let head = "weir:{stream:s:made up}:head";
+    let ttl = |admin: &mut redis::Connection| redis::cmd("PTTL").arg(head).query::<i64>(admin).unwrap();
+    assert!((1..=300_000).contains(&ttl(&mut admin)), "{}", ttl(&mut admin));
+    // The next who asks makes it last.
+    redis::cmd("PEXPIRE").arg(head).arg(60_000).exec(&mut admin).unwrap();
+    assert_eq!(one.snapshot(1, &group, true, &[]).await.unwrap().position, first.position);
+    assert!(ttl(&mut admin) > 60_000, "{}", ttl(&mut admin));
+    let followed = redis::cmd("PUBSUB").arg(&["CHANNELS", "weir:{stream:s:*"]).query::<Vec<String>>(&mut admin).unwrap();
+    assert_eq!(followed, [""; 0]);
+
+    one.set(1, &ItemKey { group: group.clone(), item: "i".into() }, json("1")).await.unwrap();
+    assert_eq!(ttl(&mut admin), -1);
+    expect(&mut feed, &HashMap::from([("made up".to_owned(), 1)])).await;
+    let after = one.snapshot(1, &group, true, &[]).await.unwrap().position;
+    assert_eq!((after.epoch, after.seq), (first.position.epoch, 1));
+}
+
+#[tokio::test]
+async fn change_of_a_group_whose_head_was_forgotten_comes_to_those_who_wait_for_it_without_a_resync() {
+    let server = Server::start(&[]);
+    let ((one, mut feed), (two, _feed)) = (server.connect().await, server.connect().await);
+    let group = GroupKey::new("s", "g");
+    let from = one.watch(&group).await.unwrap();
+    redis::cmd("DEL").arg("weir:{stream:s:g}:head").exec(&mut server.admin()).unwrap();
+    two.set(1, &ItemKey { group: group.clone(), item: "i".into() }, json("1")).await.unwrap();
+    let Some(FeedItem::Change(change)) = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap() else { panic!("no change") };
+    assert!(change.position.epoch > from.epoch && change.position.seq == 1, "{:?}", change.position);
+}

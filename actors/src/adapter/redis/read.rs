@@ -163,7 +163,7 @@ pub(super) fn items(items: Option<Value>, places: Option<Value>, group: &GroupKe
 /// A snapshot that [`some`] or [`all`] has asked for.
 pub(super) fn snapshot(replies: Vec<Value>, group: &GroupKey, whole: bool, names: &[Name]) -> Result<Snapshot, AdapterError> {
     let mut replies = replies.into_iter();
-    let (stand, _) = script::stand(&replies.next().unwrap_or_default())?;
+    let stand = script::stand(&replies.next().unwrap_or_default())?;
     let whole = if whole { Some(items(replies.next(), replies.next(), group)?) } else { None };
     let mut values = match replies.next() {
         Some(Value::Array(values)) => values,

@@ -23,6 +23,9 @@ end
 
 -- A head outlasts the items of its group by this long, so that numbers and times go on where the group comes back.
 local FADES = 7 * 24 * 3600 * 1000
+-- A group that nothing was ever in may have been made up by whoever asks for it. It is not born, and its head is there for those who wait for
+-- its first change: they look at it again and again (`looks.rs`).
+local WAITS = 5 * 60 * 1000
 -- A new group keeps more, until those who watch its whole stream have heard of it and read what it began with.
 local YOUNG, YOUNG_KEEPS = 10000, 4096
 
@@ -30,7 +33,7 @@ local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local state = call('HMGET', head, 'epoch', 'seq', 'time', 'place', 'born', 'kept', 'fades')
 local epoch, seq, time, fades = state[1], tonumber(state[2] or 0), tonumber(state[3] or now - 1), state[7]
-local born, kept = tonumber(state[5] or now), tonumber(state[6] or 0)
+local unborn, born, kept = not state[5], tonumber(state[5] or now), tonumber(state[6] or 0)
 local fresh = not epoch
 if what == 'renew' and time < tonumber(ARGV[3]) then
   time = tonumber(ARGV[3])
@@ -49,9 +52,7 @@ if fresh or (what == 'renew' and epoch == item) then
   call('HDEL', head, 'kept')
 end
 if fresh then
-  call('HSET', head, 'seq', '0', 'time', string.format('%d', time), 'born', string.format('%d', now))
-  local stream, group = string.match(items, '^stream:(.*):(.*)$')
-  call('PUBLISH', 'weir:births:' .. stream .. AT, group)
+  call('HSET', head, 'seq', '0', 'time', string.format('%d', time))
 end
 
 local kind, item_len, first, second = false, 0, '', ''
@@ -104,22 +105,29 @@ if kind then
   call(PUBLISH, head .. AT, message)
 end
 
-if what == 'set' or what == 'update' or call('EXISTS', items) == 1 then
+local holds = what == 'set' or what == 'update' or call('EXISTS', items) == 1
+local birth = unborn and (kind or holds)
+if birth then
+  call('HSET', head, 'born', string.format('%d', now))
+  local stream, group = string.match(items, '^stream:(.*):(.*)$')
+  call('PUBLISH', 'weir:births:' .. stream .. AT, group)
+end
+if holds then
   if fades then
     call('PERSIST', head)
     call('HDEL', head, 'fades')
   end
-elseif kind or fresh then
-  call('PEXPIRE', head, FADES)
+elseif kind or unborn then
+  call('PEXPIRE', head, kind and FADES or WAITS)
   if not fades then call('HSET', head, 'fades', '1') end
 end
 
 if what == 'read' then
   local named = {}
   for n = 2, #ARGV do named[n - 1] = call('HGET', items, ARGV[n]) end
-  return { epoch, string.format('%d', seq), string.format('%d', time), fresh and 1 or 0, call('HGETALL', items), call('HGETALL', places), named }
+  return { epoch, string.format('%d', seq), string.format('%d', time), unborn and not birth and 1 or 0, call('HGETALL', items), call('HGETALL', places), named }
 end
 if what == 'position' or what == 'renew' then
-  return { epoch, string.format('%d', seq), string.format('%d', time), fresh and 1 or 0 }
+  return { epoch, string.format('%d', seq), string.format('%d', time), unborn and not birth and 1 or 0 }
 end
-return { 1, old, fresh and 1 or 0 }
+return { 1, old, birth and 1 or 0 }

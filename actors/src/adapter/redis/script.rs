@@ -62,7 +62,7 @@ pub(super) fn call(sha: &str, group: &GroupKey, what: &str, size: usize) -> Cmd 
 /// What a write ended with.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It is stored; `fresh` where the group had no number before.
+    /// It is stored; `fresh` where it is the group's first change.
     Done { old: Option<Vec<u8>>, fresh: bool },
     /// The item does not hold what the update was made of, but this.
     Conflict(Option<Vec<u8>>),
@@ -82,17 +82,19 @@ pub(super) fn written(reply: Value) -> Result<Written, AdapterError> {
 pub(super) struct Stand {
     pub(super) position: Position,
     pub(super) timestamp: Millis,
+    /// Whether nothing was ever in it, in this epoch.
+    pub(super) unborn: bool,
 }
 
 impl Stand {
     /// Right after a change.
     pub(super) fn after(change: &Recorded) -> Self {
-        Self { position: change.position, timestamp: change.timestamp }
+        Self { position: change.position, timestamp: change.timestamp, unborn: false }
     }
 }
 
-/// Reads the answer to `position` and `renew`; whether the head was made just now, too.
-pub(super) fn stand(reply: &Value) -> Result<(Stand, bool), AdapterError> {
+/// Reads the answer to `position` and `renew`.
+pub(super) fn stand(reply: &Value) -> Result<Stand, AdapterError> {
     let Value::Array(parts) = reply else { return Err(garbled("a position")) };
     let number = |part: Option<&Value>| match part {
         Some(Value::BulkString(text)) => std::str::from_utf8(text).ok()?.parse::<u64>().ok(),
@@ -100,7 +102,7 @@ pub(super) fn stand(reply: &Value) -> Result<(Stand, bool), AdapterError> {
     };
     match (number(parts.first()), number(parts.get(1)), number(parts.get(2))) {
         (Some(epoch), Some(seq), Some(timestamp)) => {
-            Ok((Stand { position: Position { epoch, seq }, timestamp }, matches!(parts.get(3), Some(Value::Int(1)))))
+            Ok(Stand { position: Position { epoch, seq }, timestamp, unborn: matches!(parts.get(3), Some(Value::Int(1))) })
         }
         _ => Err(garbled("a position")),
     }

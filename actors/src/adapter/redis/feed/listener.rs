@@ -106,6 +106,8 @@ pub(super) struct Listener {
     missed: u64,
     sweep_every: Duration,
     swept: Option<Instant>,
+    /// When groups that nothing was ever in were looked at.
+    kept_unborn: Instant,
     /// Requests to begin and to leave that are not confirmed yet, by channel: on which connection, how many, since when.
     unconfirmed: HashMap<Bytes, (Place, u32, Instant)>,
 }
@@ -137,6 +139,7 @@ impl Listener {
             missed: 0,
             sweep_every,
             swept: None,
+            kept_unborn: Instant::now(),
             readings: 0,
             unconfirmed: HashMap::new(),
         }
@@ -184,6 +187,7 @@ impl Listener {
                     self.try_streams_again();
                     self.ping();
                     self.mistrust();
+                    self.look_at_unborn();
                     self.sweep();
                 }
                 () = self.queue.closed() => return,

@@ -27,7 +27,7 @@ impl Base {
     /// The id in the log from where to look; the change itself comes along, so that one can see that it is still the same past.
     pub(super) fn id(&self) -> String {
         match self {
-            Self::At(Stand { position, timestamp }) if position.seq > 0 => format!("{timestamp}-{}", position.seq),
+            Self::At(Stand { position, timestamp, .. }) if position.seq > 0 => format!("{timestamp}-{}", position.seq),
             _ => "-".to_owned(),
         }
     }
@@ -54,7 +54,13 @@ pub(super) fn judge(base: Base, now: Stand, log: Vec<Recorded>) -> Verdict {
             if stand.position.epoch != now.position.epoch {
                 // A group that had run ahead of the clock before its data went away: clients drop a state that looks old.
                 let goes_back = now.timestamp <= stand.timestamp;
-                return if goes_back { Verdict::Renew } else { Verdict::Resync { base: now, missed: None } };
+                let resync = if goes_back { Verdict::Renew } else { Verdict::Resync { base: now, missed: None } };
+                // Of a group that was empty nothing is lost with its head, as long as all that came after is there.
+                let from_birth = !goes_back && stand.unborn && now.position.seq > 0;
+                return match from_birth.then(|| judge(Base::Birth, now, log)) {
+                    Some(follow @ Verdict::Follow { .. }) => follow,
+                    _ => resync,
+                };
             }
             let (was, is) = (stand.position.seq, now.position.seq);
             if is < was || (is == was && stand.timestamp != now.timestamp) {
@@ -78,7 +84,7 @@ pub(super) fn judge(base: Base, now: Stand, log: Vec<Recorded>) -> Verdict {
     }
     let mut last = match base {
         Base::At(stand) => stand,
-        Base::Start | Base::Birth => Stand { position: Position { seq, ..now.position }, ..now },
+        Base::Start | Base::Birth => Stand { position: Position { seq, ..now.position }, timestamp: now.timestamp, unborn: false },
     };
     let mut changes = Vec::new();
     while let Some(change) =
@@ -159,11 +165,11 @@ mod tests {
     use crate::store::ledger::Body;
 
     fn stand(epoch: u64, seq: u64) -> Stand {
-        Stand { position: Position { epoch, seq }, timestamp: 1_000 + seq }
+        Stand { position: Position { epoch, seq }, timestamp: 1_000 + seq, unborn: false }
     }
 
     fn change(epoch: u64, seq: u64) -> Recorded {
-        let Stand { position, timestamp } = stand(epoch, seq);
+        let Stand { position, timestamp, .. } = stand(epoch, seq);
         let body = Body::Written { old: None, new: Json::NULL };
         Recorded { group: GroupKey::new("s", "g"), item: Some("i".into()), position, timestamp, body }
     }
@@ -177,6 +183,19 @@ mod tests {
             Verdict::Follow { changes, complete, .. } => (changes.iter().map(|change| change.position.seq).collect(), complete),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn group_that_was_empty_and_whose_head_is_gone_is_followed_from_its_birth() {
+        let unborn = Base::At(Stand { unborn: true, timestamp: 500, ..stand(0, 0) });
+        assert_eq!(followed(judge(unborn, stand(1, 2), log(1..=2))), (vec![1, 2], true));
+        assert!(matches!(judge(unborn, stand(1, 3), log(2..=3)), Verdict::Resync { .. }), "the first change is missing");
+        assert!(
+            matches!(judge(unborn, Stand { unborn: true, ..stand(1, 0) }, Vec::new()), Verdict::Resync { .. }),
+            "snapshots go on from there"
+        );
+        let held = Base::At(Stand { timestamp: 500, ..stand(0, 0) });
+        assert!(matches!(judge(held, stand(1, 2), log(1..=2)), Verdict::Resync { .. }), "what it held is gone");
     }
 
     #[test]

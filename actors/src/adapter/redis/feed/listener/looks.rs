@@ -1,5 +1,7 @@
 //! Looks into the logs of groups: where they stand, and what was missed.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use redis::Value;
 
@@ -12,6 +14,9 @@ use super::{Found, LOOK, LOOKS, Listener, Outcome};
 use crate::adapter::AdapterError;
 use crate::ids::GroupKey;
 
+/// How often the heads of groups that nothing was ever in are looked at, which makes them last (`WAITS` of the script).
+const KEEP_UNBORN: Duration = Duration::from_secs(60);
+
 impl Listener {
     /// Looks into the group's log, in its turn.
     pub(super) fn look(&mut self, channel: &Bytes) {
@@ -23,6 +28,18 @@ impl Listener {
         }
         group.looking = true;
         self.due.push_back((channel.clone(), group.ticket));
+    }
+
+    /// Looks at the groups that nothing was ever in, so that Redis keeps their heads for those who wait.
+    pub(super) fn look_at_unborn(&mut self) {
+        if self.kept_unborn.elapsed() < KEEP_UNBORN {
+            return;
+        }
+        self.kept_unborn = Instant::now();
+        let unborn = self.groups.iter().filter(|(_, group)| matches!(group.track.base, Base::At(Stand { unborn: true, .. })));
+        for channel in unborn.map(|(channel, _)| channel.clone()).collect::<Vec<_>>() {
+            self.look(&channel);
+        }
     }
 
     pub(super) fn look_on(&mut self) {
@@ -72,7 +89,7 @@ impl Listener {
                 self.work.push(Box::pin(async move {
                     let replies = line.about(&key, read::renew, args).await;
                     let now = replies.and_then(|replies| script::stand(replies.first().ok_or_else(|| garbled("a position"))?));
-                    Outcome::Renewed { channel, ticket, now: now.map(|(stand, _)| stand) }
+                    Outcome::Renewed { channel, ticket, now }
                 }));
             }
         }
@@ -156,14 +173,14 @@ impl Listener {
 /// Where a group stands, so that it can be followed from there.
 async fn begin(line: &Line, key: &GroupKey) -> Result<Found, AdapterError> {
     let replies = line.about(key, read::position, Vec::new()).await?;
-    let (now, _) = script::stand(replies.first().ok_or_else(|| garbled("a position"))?)?;
+    let now = script::stand(replies.first().ok_or_else(|| garbled("a position"))?)?;
     Ok(Found { now, log: Vec::new() })
 }
 
 /// Where a group stands, and what is in its log.
 async fn find(line: &Line, key: &GroupKey, args: Vec<String>) -> Result<Found, AdapterError> {
     let mut replies = line.about(key, read::log, args).await?.into_iter();
-    let (now, _) = script::stand(&replies.next().unwrap_or_default())?;
+    let now = script::stand(&replies.next().unwrap_or_default())?;
     let Some(Value::Array(entries)) = replies.next() else { return Err(garbled("a log")) };
     // A part that cannot be read ends what follows, and so in a resync.
     let log = entries.into_iter().map_while(|entry| message::parse(key, &entry_text(entry)?)).collect();
