@@ -1,9 +1,10 @@
 //! What one worker, and all workers together, may use of a server.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::handshake::upgrade;
 use crate::raw::{Raw, TEXT};
+use crate::redis_server::RedisServer;
 use crate::server::{Server, until};
 use crate::worker::{Worker, group, key};
 
@@ -54,9 +55,20 @@ async fn worker_that_does_not_read_fails_calls_to_it_and_costs_what_may_wait_for
 
 #[tokio::test]
 async fn calls_of_a_worker_that_does_not_read_their_results_are_refused_and_cost_what_may_wait_for_it() {
+    results_that_nobody_reads(json!({})).await;
+}
+
+#[tokio::test]
+async fn results_that_redis_has_sent_and_nobody_reads_are_refused_and_cost_what_may_wait_for_a_worker() {
+    let redis = RedisServer::start(&[]);
+    results_that_nobody_reads(json!({"adapter": redis.adapter()})).await;
+}
+
+/// Asks a server whose stream module has these keys for more than a worker reads.
+async fn results_that_nobody_reads(stream: Value) {
     const OUTBOX_BYTES: usize = 1 << 20;
     const CALLS: usize = 1_000;
-    let server = Server::configured(json!({}), json!({"outbox_bytes": OUTBOX_BYTES}));
+    let server = Server::configured(stream, json!({"outbox_bytes": OUTBOX_BYTES}));
     let other = Worker::open(&server).await;
     other.set("s", "g", "i", json!("x".repeat(1 << 20))).await;
     let mut stuck = Raw::open_narrow(server.workers(), "/").await;

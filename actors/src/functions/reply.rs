@@ -109,6 +109,22 @@ impl ReplyTo {
         }
     }
 
+    /// What a worker that waits for it is told instead of a result which it only reads, where it has too many unread.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Worker(caller) => caller.worker.unread.refusal(),
+            _ => None,
+        }
+    }
+
+    /// Counts a result that is on its way as unread, so that the next one finds it so.
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        if let Self::Worker(caller) = self {
+            caller.worker.unread.add(outcome);
+            caller.counted = true;
+        }
+    }
+
     /// The socket of the worker that waits, if one does.
     #[must_use]
     pub fn caller(&self) -> Option<SocketId> {
@@ -126,6 +142,8 @@ pub struct Caller {
     worker: Arc<Worker>,
     /// Until it is answered.
     invocation: Option<Invocation>,
+    /// Whether its result counts as unread already.
+    counted: bool,
 }
 
 impl Caller {
@@ -133,7 +151,7 @@ impl Caller {
     #[must_use]
     pub fn new(worker: Arc<Worker>, invocation: Invocation) -> Self {
         worker.unread.begin();
-        Self { worker, invocation: Some(invocation) }
+        Self { worker, invocation: Some(invocation), counted: false }
     }
 
     /// Who waits.
@@ -153,7 +171,9 @@ impl Caller {
         if let Some(trace) = trace.filter(Trace::has_context) {
             invocation.trace = Some(Box::new(Trace { metadata: None, ..trace }));
         }
-        self.worker.unread.add(&outcome);
+        if !self.counted {
+            self.worker.unread.add(&outcome);
+        }
         Some(Answer { invocation, outcome })
     }
 }

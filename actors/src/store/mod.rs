@@ -222,8 +222,7 @@ impl Store {
 
     /// Refuses a call of a worker that reads too little of what it has asked for.
     fn refuse_unread(&self, submit: Submit) -> Option<Submit> {
-        let ReplyTo::Worker(caller) = &submit.reply else { return Some(submit) };
-        let Some(text) = caller.worker().unread.refusal() else { return Some(submit) };
+        let Some(text) = submit.reply.refusal() else { return Some(submit) };
         self.registry.metrics.limit(Limit::WorkerOutbox);
         self.refuse(submit, CallError::new(error::OVERLOADED, text));
         None

@@ -133,10 +133,10 @@ impl Shared {
                 let size = data.as_bytes().len();
                 answers.add(reply, function, size, redis.event(by, &group, item, &name, data), |()| Output::Value(Json::NULL));
             }
-            Op::Get { key } => answers.add(reply, function, 0, redis.get(by, &key), |value| value.map_or(Output::Absent, Output::Value)),
-            Op::List { group } => answers.add(reply, function, 0, redis.list(by, &group), ledger::list_output),
-            Op::ListGroups { stream } => answers.add(reply, function, 0, redis.list_groups(stream.as_str()), ledger::groups_output),
-            Op::ListAll => answers.add(reply, function, 0, redis.list_all(), ledger::streams_output),
+            Op::Get { key } => answers.read(reply, function, redis.get(by, &key), |value| value.map_or(Output::Absent, Output::Value)),
+            Op::List { group } => answers.list(reply, function, redis.list(by, &group), ledger::list_output),
+            Op::ListGroups { stream } => answers.list(reply, function, redis.list_groups(stream.as_str()), ledger::groups_output),
+            Op::ListAll => answers.list(reply, function, redis.list_all(), ledger::streams_output),
         }
     }
 
@@ -176,9 +176,16 @@ impl Shared {
     /// Sends a call to the node that carries it out.
     ///
     /// It is no part of the load: two nodes that wait for each other would take no more messages, and answer none.
-    pub(super) fn send_to(&self, home: &str, Submit { op, reply, .. }: Submit) {
-        let call = self.peers.call(home, &op);
-        actix::spawn(async move { reply.send(call.await) });
+    pub(super) fn send_to(&self, home: &str, Submit { op, mut reply, .. }: Submit) {
+        let (call, reads) = (self.peers.call(home, &op), op.is_read());
+        actix::spawn(async move {
+            let mut outcome = call.await;
+            if reads && let Some(text) = reply.refusal() {
+                outcome = Err(CallError::new(error::OVERLOADED, text));
+            }
+            reply.count(&outcome);
+            reply.send(outcome);
+        });
     }
 
     /// Stops taking messages while too much is under way.

@@ -10,16 +10,19 @@ use tokio::sync::{Notify, mpsc};
 use super::super::input::Function;
 use super::super::{failure, publish};
 use crate::adapter::AdapterError;
-use crate::error::{Outcome, Output};
+use crate::error::{self, CallError, Outcome, Output};
 use crate::functions::ReplyTo;
 use crate::guardian::Sentinel;
 use crate::metrics::Metrics;
 use crate::metrics::calls::Batch;
+use crate::metrics::limit::Limit;
 
 /// Calls under way above which the store takes no more, …
 pub(super) const CALLS: usize = 4_096;
 /// … and bytes of values.
 pub(super) const BYTES: usize = 64 << 20;
+/// What a list is taken to have before one has come.
+const LIST_BYTES: usize = 1 << 20;
 /// Answers that are handed out together at most.
 const ANSWERS: usize = 512;
 
@@ -27,6 +30,7 @@ const ANSWERS: usize = 512;
 pub(super) struct Answers {
     pending: mpsc::UnboundedSender<Pending>,
     load: Arc<Load>,
+    metrics: Arc<Metrics>,
     /// Calls since the start.
     calls: u64,
 }
@@ -38,6 +42,7 @@ impl Answers {
     /// Hands out on the present arbiter.
     pub(super) fn start(sentinel: Sentinel, metrics: Arc<Metrics>) -> Self {
         let (sender, mut pending) = mpsc::unbounded_channel::<Pending>();
+        let counted = metrics.clone();
         // Not an actor's stream: it must go on while the store waits for room.
         actix::spawn(async move {
             let _sentinel = sentinel;
@@ -51,13 +56,13 @@ impl Answers {
                     ended.count(function, &outcome);
                     (reply, outcome)
                 }));
-                metrics.served_all(&ended);
+                counted.served_all(&ended);
             }
         });
-        Self { pending: sender, load: Arc::default(), calls: 0 }
+        Self { pending: sender, load: Arc::default(), metrics, calls: 0 }
     }
 
-    /// Has `reply` answered when the call of `function` is, which has so many bytes.
+    /// Has `reply` answered when the write of `function` is, which has so many bytes.
     pub(super) fn add<T>(
         &mut self,
         reply: ReplyTo,
@@ -75,6 +80,60 @@ impl Answers {
         // Whoever delivers them ends with the thread.
         drop(self.pending.send(Box::pin(answer)));
     }
+
+    /// Has `reply` answered when the read of `function` is.
+    pub(super) fn read<T>(
+        &mut self,
+        reply: ReplyTo,
+        function: Function,
+        call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
+        form: impl FnOnce(T) -> Output + Send + 'static,
+    ) {
+        self.read_of(0, reply, function, call, form);
+    }
+
+    /// The same for a list. It counts for as many bytes as the last ones have had, so that not too much of them is under way.
+    pub(super) fn list<T>(
+        &mut self,
+        reply: ReplyTo,
+        function: Function,
+        call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
+        form: impl FnOnce(T) -> Output + Send + 'static,
+    ) {
+        let load = self.load.clone();
+        let form = move |listed| {
+            let output = form(listed);
+            load.listed(output.size());
+            output
+        };
+        self.read_of(self.load.list_bytes(), reply, function, call, form);
+    }
+
+    /// Refuses the result where its worker has too much unread when it comes: all of a burst of calls are here before the first is answered.
+    fn read_of<T>(
+        &mut self,
+        bytes: usize,
+        mut reply: ReplyTo,
+        function: Function,
+        call: impl Future<Output = Result<T, AdapterError>> + Send + 'static,
+        form: impl FnOnce(T) -> Output + Send + 'static,
+    ) {
+        self.calls += 1;
+        let (n, share, metrics) = (self.calls, Share::take(&self.load, bytes), self.metrics.clone());
+        let answer = async move {
+            let result = call.await;
+            let outcome = match reply.refusal() {
+                Some(text) => {
+                    metrics.limit(Limit::WorkerOutbox);
+                    Err(CallError::new(error::OVERLOADED, text))
+                }
+                None => result.map(form).map_err(|error| failure(function.error_code(), &error)),
+            };
+            reply.count(&outcome);
+            (n, function, reply, outcome, share)
+        };
+        drop(self.pending.send(Box::pin(answer)));
+    }
 }
 
 impl Answers {
@@ -90,6 +149,8 @@ impl Answers {
 struct Load {
     calls: AtomicUsize,
     bytes: AtomicUsize,
+    /// What a list has had lately, the largest above all; 0 before the first.
+    list_bytes: AtomicUsize,
     less: Notify,
 }
 
@@ -100,6 +161,19 @@ impl Load {
 
     fn has_room(&self) -> bool {
         self.calls.load(Ordering::Relaxed) <= CALLS / 2 && self.bytes.load(Ordering::Relaxed) <= BYTES / 2
+    }
+
+    fn list_bytes(&self) -> usize {
+        match self.list_bytes.load(Ordering::Relaxed) {
+            0 => LIST_BYTES,
+            bytes => bytes,
+        }
+    }
+
+    /// A list has had so many bytes.
+    fn listed(&self, bytes: usize) {
+        let before = self.list_bytes.load(Ordering::Relaxed);
+        self.list_bytes.store(bytes.max(before - before / 8).max(1), Ordering::Relaxed);
     }
 
     /// Until half of it is done.
