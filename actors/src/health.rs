@@ -1,9 +1,33 @@
 //! Whether the system can do its work, as those who spread load over several nodes ask.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::guardian::Failure;
+
+/// Which nodes of the store's backend are connected.
+#[derive(Debug, Default)]
+pub struct Link(AtomicU8);
+
+impl Link {
+    /// So many of so many are.
+    pub fn set(&self, connected: usize, nodes: usize) {
+        let state = if connected == 0 { 0 } else { 1 + u8::from(connected >= nodes) };
+        self.0.store(state, Ordering::Relaxed);
+    }
+
+    /// Whether one is.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether all are.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 1
+    }
+}
 
 /// What the actors say of themselves.
 #[derive(Debug, Default)]
@@ -12,7 +36,7 @@ pub struct Health {
     draining: AtomicBool,
     closed: AtomicBool,
     failure: OnceLock<Failure>,
-    link: OnceLock<Arc<AtomicBool>>,
+    link: OnceLock<Arc<Link>>,
 }
 
 impl Health {
@@ -56,14 +80,14 @@ impl Health {
     }
 
     /// Where it stands whether the store's backend is connected; later calls change nothing.
-    pub fn set_link(&self, up: Arc<AtomicBool>) {
-        drop(self.link.set(up));
+    pub fn set_link(&self, link: Arc<Link>) {
+        drop(self.link.set(link));
     }
 
-    /// Whether the store's backend is connected; `None` where there is nothing to be connected to.
+    /// Whether all of the store's backend is connected; `None` where there is nothing to be connected to.
     #[must_use]
     pub fn link(&self) -> Option<bool> {
-        self.link.get().map(|up| up.load(Ordering::Relaxed))
+        self.link.get().map(|link| link.is_whole())
     }
 
     /// Whether the system is about to stop.
@@ -85,9 +109,28 @@ impl Health {
         if self.store_fails.load(Ordering::Relaxed) {
             troubles.push("the store does not commit; its log says why".to_owned());
         }
-        if self.link() == Some(false) {
+        // Without one node of a cluster, its groups wait at every node of ours alike: all of them out of service would help nobody.
+        if self.link.get().is_some_and(|link| !link.is_up()) {
             troubles.push("redis is not connected".to_owned());
         }
         troubles
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_is_ready_as_long_as_one_node_of_the_backend_is_there() {
+        let (health, link) = (Health::default(), Arc::<Link>::default());
+        assert_eq!(health.link(), None);
+        health.set_link(link.clone());
+        for (connected, nodes, ready, whole) in
+            [(0, 3, false, false), (1, 3, true, false), (3, 3, true, true), (0, 1, false, false), (1, 1, true, true)]
+        {
+            link.set(connected, nodes);
+            assert_eq!((health.troubles().is_empty(), health.link()), (ready, Some(whole)), "{connected} of {nodes}");
+        }
     }
 }

@@ -30,7 +30,6 @@ mod sweep;
 mod topology;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +40,7 @@ use self::line::{Line, new_call, replies};
 use self::order::Share;
 use crate::adapter::{AdapterError, Items, Streams};
 use crate::change::{Position, Snapshot};
+use crate::health::Link;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
 use crate::ops::UpdateOp;
@@ -78,7 +78,7 @@ pub struct Redis {
     line: Line,
     feed: mpsc::UnboundedSender<feed::Ask>,
     load: Arc<Load>,
-    up: Arc<AtomicBool>,
+    link: Arc<Link>,
     setup: Arc<mesh::Setup>,
     max_calls: usize,
     max_bytes: usize,
@@ -98,13 +98,13 @@ impl Redis {
     /// Whether all nodes are connected.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
+        self.link.is_whole()
     }
 
-    /// Where it stands whether all nodes are connected.
+    /// Where it stands which nodes are connected.
     #[must_use]
-    pub fn link(&self) -> Arc<AtomicBool> {
-        self.up.clone()
+    pub fn link(&self) -> Arc<Link> {
+        self.link.clone()
     }
 
     /// Joins the other nodes, on the tokio runtime of the caller.

@@ -1,7 +1,6 @@
 //! The start: finds Redis, learns what it is, enters what was there before us into the index, and sets the tasks going.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
@@ -17,6 +16,7 @@ use super::options::{self, RedisOptions};
 use super::script;
 use super::topology::Topology;
 use super::{Line, Redis, index, keys, mesh};
+use crate::health::Link;
 
 /// How often a start that waits for Redis says so.
 const COMPLAINT: Duration = Duration::from_secs(5);
@@ -42,10 +42,10 @@ pub(super) async fn connect(options: RedisOptions) -> Result<(Redis, Feed), Redi
 
     let (seen_by, seen) = watch::channel(Seen { topology: topology.clone(), ..Seen::default() });
     let (commands, received) = mpsc::unbounded_channel();
-    let up = Arc::new(AtomicBool::new(false));
-    let driver = Driver::new(&options, constants.clone(), (seeds.clone(), topology), received, (seen_by, up.clone()), text.clone());
+    let link = Arc::<Link>::default();
+    let driver = Driver::new(&options, constants.clone(), (seeds.clone(), topology), received, (seen_by, link.clone()), text.clone());
     tokio::spawn(driver.run());
-    while !up.load(Ordering::Relaxed) {
+    while !link.is_whole() {
         if Instant::now() > deadline {
             let address = seeds.first().map(options::address).unwrap_or_default();
             let detail = "not all nodes of the cluster are reached".to_owned();
@@ -58,7 +58,7 @@ pub(super) async fn connect(options: RedisOptions) -> Result<(Redis, Feed), Redi
     let (asks, feed) = feed::spawn(&options, constants.clone(), seeds.clone(), line.clone(), text.clone());
     let setup = Arc::new(mesh::Setup { seeds, constants, timeout: options.response_timeout, text });
     let (max_calls, max_bytes) = (options.max_calls, options.max_bytes);
-    Ok((Redis { line, feed: asks, load: Arc::new(Load::default()), up, setup, max_calls, max_bytes }, feed))
+    Ok((Redis { line, feed: asks, load: Arc::new(Load::default()), link, setup, max_calls, max_bytes }, feed))
 }
 
 enum Failed {

@@ -1,6 +1,5 @@
 //! Which nodes there are, whether they are well, and whether they still have what they had.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, Value};
@@ -81,7 +80,8 @@ impl Driver {
 
     /// Tells the others.
     pub(super) fn publish(&mut self, flushed: bool) {
-        self.up.store(self.topology.nodes().iter().all(|address| self.nodes.is_up(address)), Ordering::Relaxed);
+        let nodes = self.topology.nodes();
+        self.link.set(nodes.iter().filter(|address| self.nodes.is_up(address)).count(), nodes.len());
         let topology = &self.topology;
         self.seen.send_if_modified(|seen| {
             let changed = flushed || seen.topology != *topology;

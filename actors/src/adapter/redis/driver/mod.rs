@@ -10,7 +10,6 @@ mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use redis::{ConnectionInfo, Value};
@@ -24,6 +23,7 @@ use super::script::Constants;
 use super::topology::Topology;
 use crate::adapter::AdapterError;
 use crate::hash::HashMap;
+use crate::health::Link;
 use crate::ids::{GroupKey, Name};
 use nodes::{Event, Nodes};
 
@@ -107,7 +107,7 @@ pub(super) struct Driver {
     /// When which group was entered into the index.
     known: HashMap<GroupKey, Instant>,
     seen: watch::Sender<Seen>,
-    up: Arc<AtomicBool>,
+    link: Arc<Link>,
     text: Arc<str>,
     response_timeout: Duration,
 }
@@ -118,7 +118,7 @@ impl Driver {
         constants: Constants,
         (seeds, topology): (Vec<ConnectionInfo>, Topology),
         commands: mpsc::UnboundedReceiver<Command>,
-        (seen, up): (watch::Sender<Seen>, Arc<AtomicBool>),
+        (seen, link): (watch::Sender<Seen>, Arc<Link>),
         text: Arc<str>,
     ) -> Self {
         let mut driver = Self {
@@ -136,7 +136,7 @@ impl Driver {
             timers: BTreeMap::new(),
             known: HashMap::default(),
             seen,
-            up,
+            link,
             text,
             response_timeout: options.response_timeout,
         };
