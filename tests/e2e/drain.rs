@@ -1,13 +1,15 @@
 //! The end of a server that is told to stop.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::raw::Raw;
+use crate::redis_server::RedisServer;
 use crate::server::{Server, until, within};
 use crate::subscriber::Subscriber;
-use crate::worker::Worker;
+use crate::worker::{Worker, write};
 
 /// A server that closes its clients within that time.
 fn server(drain_ms: u64) -> Server {
@@ -66,6 +68,29 @@ async fn nobody_else_gets_in_and_calls_under_way_are_answered() {
     let (answer, ()) = tokio::join!(call, rest);
     assert_eq!(answer, Ok(Some(json!("done"))));
     assert_eq!(caller.ended().await, None, "published Python workers would not come back after a close frame");
+    server.ended();
+}
+
+#[tokio::test]
+async fn writes_under_way_are_answered_or_not_stored() {
+    let redis = RedisServer::start(&[]);
+    let server = Server::with(json!({"drain_ms": 100, "adapter": redis.adapter()}));
+    let worker = Worker::open(&server).await;
+    let answered = AtomicUsize::new(0);
+    let callers = (0..64).map(async |caller| {
+        for n in 0.. {
+            if !worker.succeeds("stream::set", &write("s", "g", &format!("{caller} {n}"), json!(n))).await {
+                return;
+            }
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let stop = async {
+        until("some writes", async || answered.load(Ordering::Relaxed) > 1_000).await;
+        server.signal("TERM");
+    };
+    within("end of the connection", futures_util::future::join(futures_util::future::join_all(callers), stop)).await;
+    assert_eq!(redis.cli(&["HLEN", "stream:s:g"]), answered.into_inner().to_string());
     server.ended();
 }
 

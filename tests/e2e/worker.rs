@@ -174,6 +174,22 @@ impl Worker {
         }
     }
 
+    /// Calls a function; whether it succeeds before the connection ends.
+    pub(crate) async fn succeeds(&self, function: &str, data: &Value) -> bool {
+        let (id, (sender, receiver)) = (Uuid::new_v4().to_string(), oneshot::channel());
+        self.shared.lock().unwrap().waiting.insert(id.clone(), sender);
+        let call = json!({"type": "invokefunction", "invocation_id": id, "function_id": function, "data": data});
+        if self.outgoing.send(Message::text(call.to_string())).is_err() {
+            return false;
+        }
+        let reply = tokio::select! {
+            biased;
+            reply = receiver => reply.ok(),
+            () = self.outgoing.closed() => None,
+        };
+        reply.is_some_and(|reply| serde_json::from_str::<Value>(&reply).unwrap().get("error").is_none())
+    }
+
     /// Calls a function that must answer a value.
     pub(crate) async fn result(&self, function: &str, data: Value) -> Value {
         match self.call(function, data).await {
