@@ -110,6 +110,8 @@ pub struct Registry {
     pub functions: RwLock<FunctionTable<Arc<Worker>>>,
     /// Triggers, trigger types and their owners.
     pub triggers: RwLock<TriggerTable<Arc<Worker>>>,
+    /// Bytes of changes in the mailbox of the trigger dispatcher.
+    pub(crate) told_bytes: AtomicUsize,
     /// Leave triggers that have too much to tell.
     pub leaves: Backlog,
     /// Connected workers by id.
@@ -154,6 +156,7 @@ impl Registry {
             settings,
             functions: RwLock::default(),
             triggers: RwLock::default(),
+            told_bytes: AtomicUsize::new(0),
             leaves: Backlog::default(),
             workers: RwLock::default(),
             subscribers: RwLock::default(),

@@ -181,6 +181,7 @@ pub struct Store {
     /// Calls for several groups that wait for writes in lanes.
     behind: VecDeque<(Ticket, Submit)>,
     news: VecDeque<News>,
+    news_bytes: usize,
     news_to: Recipient<News>,
     retry_due: bool,
     lagging: Vec<(GroupKey, LinkId)>,
@@ -206,6 +207,7 @@ impl Store {
             next_ticket: 0,
             behind: VecDeque::new(),
             news: VecDeque::new(),
+            news_bytes: 0,
             news_to,
             retry_due: false,
             lagging: Vec::new(),

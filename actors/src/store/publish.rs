@@ -1,6 +1,7 @@
 //! After the commit: results to whoever called, each change encoded once and handed to all who watch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{AsyncContext, Context};
@@ -19,6 +20,10 @@ use crate::wire::subscriber::Address;
 
 /// News that may wait for the trigger dispatcher beside what its mailbox holds.
 const NEWS: usize = 16_384;
+/// The same in bytes of changes, some of which others may hold too.
+const NEWS_BYTES: usize = 256 << 20;
+/// Bytes of changes that its mailbox may hold, where one batch is not larger.
+const TOLD_BYTES: usize = 64 << 20;
 /// How soon a full mailbox of somebody else is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -64,7 +69,9 @@ impl Store {
             }
         }
         if !triggered.is_empty() {
-            self.news.push_back(News::Changes(triggered, Instant::now()));
+            let news = News::Changes(triggered, Instant::now());
+            self.news_bytes += news.bytes();
+            self.news.push_back(news);
         }
         self.pass_on(ctx);
     }
@@ -78,19 +85,27 @@ impl Store {
         });
         let waited = self.news.len() > 1;
         while let Some(news) = self.news.pop_front() {
-            match self.news_to.try_send(news) {
-                Ok(()) => {}
+            let (bytes, told) = (news.bytes(), &self.registry.told_bytes);
+            let before = told.fetch_add(bytes, Ordering::Relaxed);
+            let sent = if before > TOLD_BYTES { Err(actix::dev::SendError::Full(news)) } else { self.news_to.try_send(news) };
+            match sent {
+                Ok(()) => self.news_bytes -= bytes,
                 Err(actix::dev::SendError::Full(news)) => {
+                    told.fetch_sub(bytes, Ordering::Relaxed);
                     self.news.push_front(news);
                     break;
                 }
-                Err(actix::dev::SendError::Closed(_)) => self.news.clear(),
+                Err(actix::dev::SendError::Closed(_)) => {
+                    self.news.clear();
+                    self.news_bytes = 0;
+                }
             }
         }
         if waited || !self.news.is_empty() {
             self.registry.metrics.committed.news_waiting.set(self.news.len() as u64);
         }
-        if self.news.len() > NEWS {
+        if self.news.len() > NEWS || self.news_bytes > NEWS_BYTES {
+            self.news_bytes = 0;
             let (before, mut dropped) = (self.news.len(), 0);
             self.news.retain(|news| match news {
                 News::Changes(changes, _) => {
@@ -163,4 +178,66 @@ pub(crate) fn encode(recorded: Recorded, address: &Address) -> Change {
         }
     };
     Change { group, item, kind, position, timestamp, frame, group_view }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use actix::{Actor, Handler, WrapFuture};
+
+    use super::*;
+    use crate::adapter::memory::Memory;
+    use crate::functions::Registry;
+    use crate::guardian::{Guardian, Sentinel};
+    use crate::ids::ItemKey;
+    use crate::json::Json;
+    use crate::settings::Settings;
+    use crate::store::input::Op;
+    use crate::store::{Submit, Triggered};
+    use crate::trigger::config::Kind;
+    use crate::trigger::table::Binding;
+
+    /// A dispatcher that takes nothing.
+    struct Stuck;
+
+    impl Actor for Stuck {
+        type Context = Context<Self>;
+
+        fn started(&mut self, ctx: &mut Self::Context) {
+            ctx.wait(std::future::pending::<()>().into_actor(self));
+        }
+    }
+
+    impl Handler<News> for Stuck {
+        type Result = ();
+
+        fn handle(&mut self, _: News, _: &mut Self::Context) {}
+    }
+
+    #[actix_rt::test]
+    async fn changes_that_wait_for_the_dispatcher_are_bounded_in_bytes() {
+        let registry = Registry::new(Settings::default());
+        let (guardian, _failure) = Guardian::new();
+        let sentinel = Sentinel::new("store", Arc::new(true.into()), guardian.start().recipient());
+        let store = Store::new(registry.clone(), Box::new(Memory::new()), Stuck.start().recipient(), sentinel).start();
+        let config = Json::assembled(r#"{"stream_name":"s"}"#);
+        let kind = Kind::parse("stream", &config).unwrap();
+        let (owner, one_at_a_time, metadata) = (SocketId::next(), false, None);
+        let [id, trigger_type, function_id]: [Box<str>; 3] = ["t".into(), "stream".into(), "f".into()];
+        store
+            .send(Triggered::Begin(Arc::new(Binding { id, trigger_type, function_id, config, metadata, kind, owner, one_at_a_time })))
+            .await
+            .unwrap();
+        let value = Json::assembled(format!("\"{}\"", "x".repeat(8 << 20)));
+        let (mut written, dropped) = (0, || registry.metrics.dispatched.dropped.get());
+        while dropped() == 0 {
+            let (reply, stored) = tokio::sync::oneshot::channel();
+            let op = Op::Set { key: ItemKey::new("s", "g", "i"), data: value.clone() };
+            store.send(Submit { op, by: SocketId::NONE, reply: ReplyTo::Once(reply) }).await.unwrap();
+            stored.await.unwrap().unwrap();
+            written += 1;
+            assert!(written <= (NEWS_BYTES + TOLD_BYTES) / (8 << 20) + 2);
+        }
+        assert!(dropped() >= (NEWS_BYTES / (8 << 20)) as u64 && registry.told_bytes.load(Ordering::Relaxed) <= TOLD_BYTES + (9 << 20));
+    }
 }

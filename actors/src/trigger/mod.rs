@@ -3,7 +3,7 @@
 //! - *Owns* one queue per trigger that has something to tell, and the leaves that are held back.
 //! - *Receives* [`News`] from the store, [`Admit`] and [`Left`] from sessions, [`Notice`] from workers' sessions.
 //! - *Sends* calls to workers by way of the registry, verdicts to sessions.
-//! - *Bounded by* [`MAILBOX`] batches from the store, and per trigger by [`queue::WINDOW`] calls under way and [`queue::WAITING`] events;
+//! - *Bounded by* [`MAILBOX`] batches from the store and 64 MiB of changes in them, and per trigger by [`queue::WINDOW`] calls under way and [`queue::WAITING`] events;
 //!   what comes on top is dropped, counted and logged. Leaves are never dropped: where that many more wait than there were ever
 //!   subscriptions, joins are refused ([`backlog`]); and [`grace::HELD`] of them are held back.
 
@@ -22,6 +22,7 @@ mod turns;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
@@ -57,6 +58,16 @@ pub enum News {
     Changes(Vec<Arc<Change>>, Instant),
     /// A `stream` trigger began or ended at this point.
     Triggered(Triggered),
+}
+
+impl News {
+    /// Of the changes, as subscribers are told them.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Changes(changes, _) => changes.iter().map(|change| change.frame.frames().len()).sum(),
+            Self::Triggered(_) => 0,
+        }
+    }
 }
 
 /// A subscription that was admitted has ended.
@@ -183,6 +194,7 @@ impl Handler<News> for Triggers {
     type Result = ();
 
     fn handle(&mut self, news: News, ctx: &mut Self::Context) {
+        self.registry.told_bytes.fetch_sub(news.bytes(), Ordering::Relaxed);
         match news {
             News::Changes(changes, since) => {
                 for change in changes {
