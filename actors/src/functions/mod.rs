@@ -110,6 +110,8 @@ pub struct Registry {
     pub functions: RwLock<FunctionTable<Arc<Worker>>>,
     /// Triggers, trigger types and their owners.
     pub triggers: RwLock<TriggerTable<Arc<Worker>>>,
+    /// Bytes of values in the mailbox of the store.
+    pub(crate) called_bytes: AtomicUsize,
     /// Bytes of changes in the mailbox of the trigger dispatcher.
     pub(crate) told_bytes: AtomicUsize,
     /// Leave triggers that have too much to tell.
@@ -156,6 +158,7 @@ impl Registry {
             settings,
             functions: RwLock::default(),
             triggers: RwLock::default(),
+            called_bytes: AtomicUsize::new(0),
             told_bytes: AtomicUsize::new(0),
             leaves: Backlog::default(),
             workers: RwLock::default(),

@@ -138,6 +138,16 @@ impl Op {
         })
     }
 
+    /// Bytes of the value, or of the operations.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Set { data, .. } | Self::Send { data, .. } => data.as_bytes().len(),
+            Self::Update { raw, .. } => raw.as_bytes().len(),
+            _ => 0,
+        }
+    }
+
     /// The function id.
     #[must_use]
     pub fn function(&self) -> &'static str {

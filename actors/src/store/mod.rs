@@ -3,7 +3,7 @@
 //! - *Owns* the adapter, the numbering of every group, the lanes of streams that a worker has taken over, and who watches what.
 //! - *Receives* [`SubmitAll`] from workers, [`Submit`] from callers in this process, [`Watch`], [`Unwatch`] and [`TakeSnapshot`] from groups, [`Triggered`] from workers.
 //! - *Sends* long reads to its readers, results to whoever called, [`Feed`] to groups, [`News`] to the trigger dispatcher.
-//! - *Bounded by* its mailbox of [`MAILBOX`] messages: sessions stop reading their sockets when it is full, callers get `overloaded`.
+//! - *Bounded by* its mailbox of [`MAILBOX`] messages, and of 64 MiB of values that workers send: sessions stop reading their sockets when it is full, callers get `overloaded`.
 //!
 //! Calls are applied as they come and made permanent together: actix drains a mailbox completely before it runs what a handler has
 //! scheduled (0.13), so one `Flush` commits all that queued up behind the first call. Nothing is answered or published before that.
@@ -28,6 +28,7 @@ mod reader;
 pub mod relay;
 #[cfg_attr(not(feature = "redis"), path = "unshared.rs")]
 mod shared;
+mod submit;
 mod trouble;
 
 use std::collections::VecDeque;
@@ -42,12 +43,11 @@ use crate::functions::{Registry, ReplyTo};
 use crate::group::Feed;
 use crate::guardian::Sentinel;
 use crate::hash::HashMap;
-use crate::ids::{GroupKey, Name, SocketId};
+use crate::ids::{GroupKey, Name};
 use crate::metrics::calls::BuiltIn;
 use crate::metrics::limit::Limit;
 use crate::trigger::News;
 use crate::trigger::table::Binding;
-use input::Op;
 use interest::{Interest, LinkId};
 use lanes::{Lane, Share, Ticket};
 use overridden::{Call, Done, Ended, Route};
@@ -55,26 +55,10 @@ use own::Own;
 use shared::Shared;
 #[cfg(feature = "redis")]
 pub(crate) use shared::allow;
+pub use submit::{Submit, SubmitAll};
 
 /// Messages that may wait for the store.
 pub const MAILBOX: usize = 4_096;
-
-/// Call a stream function.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct Submit {
-    /// What to do.
-    pub op: Op,
-    /// Whose calls keep their order; [`SocketId::NONE`] for all of this process together.
-    pub by: SocketId,
-    /// Who waits for the result.
-    pub reply: ReplyTo,
-}
-
-/// Calls of one worker that came together, in its order.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub struct SubmitAll(pub Vec<Submit>);
 
 /// A group actor wants every change of its group from now on.
 #[derive(Message, Debug)]
@@ -366,7 +350,8 @@ impl Handler<Submit> for Store {
 impl Handler<SubmitAll> for Store {
     type Result = ();
 
-    fn handle(&mut self, SubmitAll(calls): SubmitAll, ctx: &mut Self::Context) {
+    fn handle(&mut self, calls: SubmitAll, ctx: &mut Self::Context) {
+        let calls = calls.take(&self.registry);
         self.registry.metrics.committed.taken.add(calls.len() as u64);
         for submit in calls {
             self.submitted(submit, ctx);

@@ -35,12 +35,13 @@ impl WorkerSession {
     pub(super) fn submit(&mut self) -> Result<(), Wait> {
         while let Some(unsent) = self.unsent.pop_front() {
             let refused = match unsent {
+                Unsent::Calls(calls) if !SubmitAll::may_come(self.registry()) => Some(Unsent::Calls(calls)),
                 Unsent::Calls(calls) => {
                     let count = calls.len() as u64;
-                    match self.store.try_send(SubmitAll(calls)) {
-                        Err(actix::dev::SendError::Full(SubmitAll(calls))) => Some(Unsent::Calls(calls)),
-                        Err(actix::dev::SendError::Closed(SubmitAll(calls))) => {
-                            for submit in calls {
+                    match self.store.try_send(SubmitAll::new(calls, self.registry())) {
+                        Err(actix::dev::SendError::Full(calls)) => Some(Unsent::Calls(calls.take(self.registry()))),
+                        Err(actix::dev::SendError::Closed(calls)) => {
+                            for submit in calls.take(self.registry()) {
                                 submit.reply.send(Err(CallError::new(error::INVOCATION_STOPPED, "the store has ended")));
                             }
                             None
@@ -72,7 +73,7 @@ impl WorkerSession {
             match unsent {
                 Unsent::Calls(calls) => {
                     self.registry().metrics.submitted.add(calls.len() as u64);
-                    self.store.do_send(SubmitAll(calls));
+                    self.store.do_send(SubmitAll::new(calls, self.registry()));
                 }
                 Unsent::Triggered(triggered) => self.store.do_send(triggered),
             }
