@@ -7,6 +7,8 @@
 //!   are not read, it does not read its socket, and takes all else.
 
 mod calls;
+mod reading;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -14,30 +16,25 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, StreamHandler, WrapFuture};
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::gate::Gate;
-use super::in_flight::{InFlight, Pending};
+use super::in_flight::InFlight;
 use super::outbox::Shut;
 use super::registrations::Registrations;
-use super::socket::{Data, LINGER, Liveness, Socket};
+use super::socket::{Liveness, Socket};
 use super::tally::Tally;
 use super::{Chunk, LOGGED_BYTES, clip};
-use crate::error::{self, CallError, Output};
-use crate::functions::{self, Invoke, Registry, ToWorker, Worker};
+use crate::functions::{Registry, ToWorker, Worker};
 use crate::group::local::Local;
-use crate::json::Json;
-use crate::metrics::calls::Ending;
 use crate::metrics::limit::Limit;
 use crate::store::{Store, Submit, Triggered};
 use crate::trigger::Notice;
-use crate::wire::worker::{self as wire, Envelope, Kind, Trace};
+use crate::wire::worker::{self as wire, Envelope, Kind};
 
 /// How long the store may make a worker wait before it is tried again.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -56,14 +53,6 @@ enum Unsent {
     /// Calls that came together.
     Calls(Vec<Submit>),
     Triggered(Triggered),
-}
-
-/// Why the socket is not read on.
-enum Wait {
-    /// It is tried again after so long.
-    For(Duration),
-    /// Until it is told to, by what it waits for.
-    UntilTold,
 }
 
 /// See the [module](self).
@@ -115,58 +104,6 @@ impl WorkerSession {
 
     fn registry(&self) -> &Arc<Registry> {
         &self.local.registry
-    }
-
-    /// Handles what has come, in order, until it has to wait or nothing is left.
-    fn read(&mut self, ctx: &mut Context<Self>) {
-        self.me.unread.set_queued(self.socket.outbox.queued_bytes());
-        let waits = self.read_on(ctx);
-        self.gate.set_closed(waits.is_err());
-        match waits {
-            Err(Wait::For(pause)) if !std::mem::replace(&mut self.retries, true) => {
-                ctx.run_later(pause, |session, ctx| {
-                    session.retries = false;
-                    session.read(ctx);
-                });
-            }
-            Err(_) => {}
-            Ok(()) => self.linger(ctx),
-        }
-    }
-
-    fn read_on(&mut self, ctx: &mut Context<Self>) -> Result<(), Wait> {
-        loop {
-            if self.is_enough() || self.evicts {
-                self.submit()?;
-            }
-            if self.evicts {
-                return Err(Wait::UntilTold);
-            }
-            // Answers that it does not read must not pile up. If it takes nothing at all, `look` ends it.
-            if self.socket.outbox.queued_bytes() > self.registry().settings.worker.outbox_bytes {
-                self.submit()?;
-                return Err(Wait::For(PAUSE * 5));
-            }
-            let Some(data) = self.socket.receive() else { break };
-            let bytes = match data {
-                Data::Binary(bytes) if wire::is_telemetry(&bytes) => continue,
-                Data::Text(bytes) | Data::Binary(bytes) => bytes,
-            };
-            if !bytes.iter().all(u8::is_ascii_whitespace) {
-                self.message(&bytes, ctx);
-            }
-        }
-        self.submit()
-    }
-
-    /// A closing socket is given some time to read the close frame, then the connection ends.
-    fn linger(&mut self, ctx: &mut Context<Self>) {
-        if self.socket.is_closing() && !std::mem::replace(&mut self.lingers, true) {
-            ctx.run_later(LINGER, |session, ctx| {
-                session.socket.outbox.end();
-                ctx.stop();
-            });
-        }
     }
 
     fn message(&mut self, bytes: &Bytes, ctx: &mut Context<Self>) {
@@ -255,71 +192,6 @@ impl WorkerSession {
                 let (id, trigger_type, function_id) = (text(&message.id), text(&message.trigger_type), text(&message.function_id));
                 self.send(wire::trigger_refused(&id, &trigger_type, &function_id, &error).frames());
             }
-        }
-    }
-
-    fn result(&mut self, message: &Envelope<'_>) {
-        let Some(pending) = message.invocation_id.as_deref().and_then(|id| self.in_flight.take(id)) else {
-            tracing::debug!(worker = %self.me.id, "result of a call that is not under way; ignored");
-            return;
-        };
-        self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let ending = if message.error.is_some() { Ending::Error } else { Ending::Ok };
-        self.conclude(&pending, ending);
-        let outcome = match (message.error, message.result) {
-            (Some(error), _) => Err(wire::parse_error(error)),
-            (None, Some(value)) => Ok(Output::Value(Json::copy(value))),
-            (None, None) => Ok(Output::Absent),
-        };
-        pending.reply.send_traced(outcome, Some(Trace::of(message)));
-    }
-
-    fn invoke(&mut self, call: Invoke) {
-        self.me.unread.called(&call.data);
-        let Invoke { function_id, data, mut trace, reply, timeout } = call;
-        let id = Uuid::new_v4();
-        let mut span = None;
-        let failed = if self.ended {
-            self.registry().metrics.invoked(&function_id, Ending::Stopped, None);
-            Some(functions::stopped(&function_id))
-        } else {
-            span = self.registry().spans.begin(&mut trace);
-            let frame = wire::invoke_function(&id.hyphenated().to_string(), &function_id, &data, &trace);
-            (!self.socket.outbox.offer(&frame.frames())).then(|| {
-                self.registry().metrics.limit(Limit::WorkerOutbox);
-                self.registry().metrics.invoked(&function_id, Ending::Overloaded, None);
-                let text = format!(
-                    "the worker that serves '{function_id}' does not read its socket; {} bytes wait for it",
-                    self.socket.outbox.queued_bytes()
-                );
-                CallError::new(error::CHANNEL_SEND_FAILED, text)
-            })
-        };
-        if let Some(error) = failed {
-            self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
-            return reply.send(Err(error));
-        }
-        self.in_flight.insert(id, function_id, reply, timeout, span);
-    }
-
-    /// A call that had got to this worker has ended.
-    fn conclude(&self, pending: &Pending, ending: Ending) {
-        let registry = self.registry();
-        registry.metrics.invoked(&pending.function_id, ending, Some(pending.since.elapsed()));
-        if let Some(span) = &pending.span {
-            registry.spans.end(span, &pending.function_id, ending);
-        }
-    }
-
-    fn expire(&mut self) {
-        while let Some(pending) = self.in_flight.take_expired(Instant::now()) {
-            self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
-            // Shorter ones are limits of those who called.
-            if pending.timeout >= self.registry().settings.worker.invocation_timeout {
-                self.registry().metrics.limit(Limit::Invocation);
-            }
-            self.conclude(&pending, Ending::Timeout);
-            pending.reply.send(Err(functions::timed_out(&pending.function_id, pending.timeout)));
         }
     }
 
@@ -413,11 +285,7 @@ impl WorkerSession {
         }
         self.submit_all();
         self.registrations.end(Some(&self.store));
-        for pending in self.in_flight.take_all() {
-            self.me.in_flight.fetch_sub(1, Ordering::Relaxed);
-            self.conclude(&pending, Ending::Stopped);
-            pending.reply.send(Err(functions::stopped(&pending.function_id)));
-        }
+        self.stop_served();
         self.registry().workers.write().remove(&self.me.id);
         if let Some(dispatcher) = self.registry().dispatcher() {
             dispatcher.do_send(Notice::Worker { event: "worker_disconnected", worker_id: self.me.id.clone() });

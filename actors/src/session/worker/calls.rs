@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{PAUSE, Unsent, Wait, WorkerSession};
+use super::reading::Wait;
+use super::{PAUSE, Unsent, WorkerSession};
 use crate::error::{self, CallError};
 use crate::frame::Burst;
 use crate::functions::{Answer, Caller, Invocation, Invoke, ReplyTo, disconnect, engine};
