@@ -4,6 +4,8 @@
 //! While one of its subscriptions waits for its `sync`, the socket is *held*: changes are kept aside for it, and when the snapshot at
 //! position S comes, it gets the changes up to S that its older subscriptions match, the `sync`, and then every change after S.
 
+mod member;
+mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -11,21 +13,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::burst::{Burst, Full, group_frame};
+use super::burst::{Burst, Full};
 use super::copies::Copies;
 use super::told::Told;
-use crate::change::{Change, Snapshot};
+use crate::change::Change;
 use crate::hash::{HashMap, HashSet, IndexMap};
 use crate::ids::{Name, SocketId};
-use crate::wire::subscriber::Address;
-
-/// Bytes of changes that are kept aside for held sockets, frames and what holds them. With more, they are dropped for another snapshot,
-/// which may take twice as many.
-const KEPT_BYTES: usize = 8 << 20;
-/// What a change takes beside its frame.
-const CHANGE_BYTES: usize = 256;
-/// After this many snapshots that came too late, one is asked for that does not wait for its turn.
-const PATIENCE: u32 = 3;
+use member::{Member, State, Subscription};
+pub use sync::Wanted;
 
 /// What is subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,52 +41,6 @@ pub trait Sink: Clone {
 
     /// Queues a frame that belongs to one which was taken, full or not.
     fn push_with(&self, frame: &Bytes);
-}
-
-#[derive(Debug)]
-struct Member<S> {
-    sink: S,
-    subscriptions: Vec<Subscription>,
-    /// Its queue was full; it waits to be told that the queue has drained.
-    lagging: bool,
-    /// How many of the kept changes it got before it was held.
-    seen: usize,
-}
-
-#[derive(Debug)]
-struct Subscription {
-    id: Box<str>,
-    scope: Scope,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Waits for a snapshot to be asked for.
-    Joining,
-    /// Waits for the snapshot that was asked for.
-    Asked,
-    /// Gets changes.
-    Active,
-}
-
-impl<S> Member<S> {
-    fn is_held(&self) -> bool {
-        self.lagging || self.subscriptions.iter().any(|subscription| subscription.state != State::Active)
-    }
-}
-
-/// A snapshot to ask the store for.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Comes back with the snapshot.
-    pub request: u64,
-    /// Whether all items are wanted.
-    pub whole: bool,
-    /// The items that are wanted by name.
-    pub items: Vec<Name>,
-    /// Whether it must come before any other change: earlier ones came too late.
-    pub urgent: bool,
 }
 
 /// Sockets to go through for every change, and to find one of for every join: a list with places by key.
@@ -222,7 +171,7 @@ impl<S: Sink> Roster<S> {
         if let Some(member) = self.members.get_mut(&socket).filter(|member| member.lagging) {
             member.lagging = false;
             self.lagging.remove(&socket);
-            restart(member);
+            member.restart();
             self.told.resyncs_slow += 1;
             self.joining = true;
         }
@@ -235,7 +184,7 @@ impl<S: Sink> Roster<S> {
         self.whole.clear();
         self.by_item.clear();
         for member in self.members.values_mut().filter(|member| !member.lagging) {
-            restart(member);
+            member.restart();
             self.told.resyncs_missed += 1;
         }
         self.forget_kept();
@@ -247,50 +196,6 @@ impl<S: Sink> Roster<S> {
         for member in self.members.values_mut() {
             member.seen = 0;
         }
-    }
-
-    /// The snapshot that is needed now, if one is needed and none is on its way. All who join until it comes share the next one.
-    pub fn wanted(&mut self) -> Option<Wanted> {
-        if self.asked.is_some() || !std::mem::take(&mut self.joining) {
-            return None;
-        }
-        let (mut any, mut whole, mut items) = (false, false, Vec::new());
-        for subscription in self.members.values_mut().filter(|member| !member.lagging).flat_map(|member| &mut member.subscriptions) {
-            if subscription.state != State::Active {
-                any = true;
-                subscription.state = State::Asked;
-                match &subscription.scope {
-                    Scope::Group => whole = true,
-                    Scope::Item(item) => items.push(item.clone()),
-                }
-            }
-        }
-        if !any {
-            self.forget_kept();
-            return None;
-        }
-        items.sort_unstable();
-        items.dedup();
-        self.requests += 1;
-        self.asked = Some(self.requests);
-        Some(Wanted { request: self.requests, whole, items, urgent: self.late >= PATIENCE })
-    }
-
-    /// The sockets that wait for snapshot `request`, which failed. They are removed.
-    pub fn failed(&mut self, request: u64) -> Vec<SocketId> {
-        if self.asked != Some(request) {
-            return Vec::new();
-        }
-        self.asked = None;
-        let waits = |member: &Member<S>| member.subscriptions.iter().any(|subscription| subscription.state == State::Asked);
-        let sockets: Vec<_> = self.members.iter().filter(|(_, member)| waits(member)).map(|(socket, _)| *socket).collect();
-        for socket in &sockets {
-            self.remove(*socket);
-        }
-        if !self.joining {
-            self.forget_kept();
-        }
-        sockets
     }
 
     /// Passes changes on, oldest first. Returns the sockets whose queue is full; they get nothing more until they have [drained](Self::drained).
@@ -352,87 +257,6 @@ impl<S: Sink> Roster<S> {
         }
     }
 
-    fn keep(&mut self, changes: &[Arc<Change>]) {
-        self.kept_bytes += changes.iter().map(|change| change.frame.frames().len() + CHANGE_BYTES).sum::<usize>();
-        self.kept.extend_from_slice(changes);
-        if self.kept_bytes > KEPT_BYTES << self.late.min(PATIENCE) {
-            // The snapshot under way would leave a hole now, so it is given up for a newer one.
-            if self.asked.is_some() {
-                self.late += 1;
-            }
-            self.asked = None;
-            self.joining = true;
-            for member in self.members.values_mut().filter(|member| !member.lagging && member.is_held()) {
-                restart(member);
-            }
-            self.forget_kept();
-        }
-    }
-
-    /// The snapshot that was asked for with `request` has come. Returns the sockets whose queue is full.
-    pub fn snapshot(&mut self, request: u64, snapshot: &Snapshot, address: &Address) -> Vec<SocketId> {
-        if self.asked != Some(request) {
-            return Vec::new();
-        }
-        self.asked = None;
-        self.late = 0;
-        let kept = std::mem::take(&mut self.kept);
-        self.kept_bytes = 0;
-        let mut group_sync: Option<Bytes> = None;
-        let mut item_syncs: HashMap<Name, Bytes> = HashMap::default();
-        let mut full = Vec::new();
-        let sockets: Vec<_> =
-            self.members.iter().filter(|(_, member)| member.is_held() && !member.lagging).map(|(socket, _)| *socket).collect();
-        for socket in sockets {
-            let Some(member) = self.members.get_mut(&socket) else { continue };
-            // Up to the snapshot for what was active before, then the state, then the rest for all that is active now.
-            let seen = std::mem::take(&mut member.seen).min(kept.len());
-            let (before, after): (Vec<_>, Vec<_>) = kept[seen..].iter().partition(|change| change.position.seq <= snapshot.position.seq);
-            let told = &mut self.told;
-            let mut taken = before.into_iter().all(|change| member.push(change, told));
-            // The first sync must find room; the others go with it, or a socket whose syncs do not fit together would never get them all.
-            let mut synced: Vec<&Scope> = Vec::new();
-            for subscription in member.subscriptions.iter_mut().filter(|subscription| subscription.state == State::Asked) {
-                subscription.state = State::Active;
-                if !taken || synced.contains(&&subscription.scope) {
-                    continue;
-                }
-                let (scope, copies) = (&subscription.scope, &mut self.copies);
-                let frame = match scope {
-                    Scope::Group => group_sync.get_or_insert_with(|| {
-                        let items = snapshot.whole.as_deref().unwrap_or_default();
-                        copies.share(scope, address.sync_group(snapshot.timestamp, items).frames())
-                    }),
-                    Scope::Item(item) => item_syncs.entry(item.clone()).or_insert_with(|| {
-                        let value = snapshot.items.iter().find(|(name, _)| name == item).and_then(|(_, value)| value.as_ref());
-                        copies.share(scope, address.sync_item(snapshot.timestamp, item, value).frames())
-                    }),
-                };
-                if synced.is_empty() {
-                    taken = member.sink.push(frame);
-                } else {
-                    member.sink.push_with(frame);
-                }
-                if taken {
-                    told.syncs += 1;
-                    told.sync_bytes += frame.len() as u64;
-                }
-                synced.push(&subscription.scope);
-            }
-            taken = taken && after.into_iter().all(|change| member.push(change, told));
-            if taken {
-                self.list(socket);
-            } else {
-                full.push(socket);
-            }
-        }
-        for socket in &full {
-            self.lag(*socket, 1);
-        }
-        self.copies.tidy();
-        full
-    }
-
     /// Leaves a socket out, which `dropped` changes have found no room in.
     fn lag(&mut self, socket: SocketId, dropped: u64) {
         self.unlist(socket);
@@ -477,40 +301,11 @@ impl<S: Sink> Roster<S> {
     }
 }
 
-impl<S: Sink> Member<S> {
-    /// Pushes a change if an active subscription matches it; false where the queue is full.
-    fn push(&self, change: &Change, told: &mut Told) -> bool {
-        let mut send = |frame: &Bytes| {
-            let taken = self.sink.push(frame);
-            if taken {
-                told.changes += 1;
-                told.bytes += frame.len() as u64;
-            }
-            taken
-        };
-        let active = |wanted: &dyn Fn(&Scope) -> bool| {
-            self.subscriptions.iter().any(|subscription| subscription.state == State::Active && wanted(&subscription.scope))
-        };
-        if active(&|scope| *scope == Scope::Group) {
-            return group_frame(change).is_none_or(|frame| send(&frame));
-        }
-        let watched = active(&|scope| matches!((scope, &change.item), (Scope::Item(name), Some(item)) if name == item));
-        !watched || send(&change.frame.frames())
-    }
-}
-
 fn unlist_item<S>(by_item: &mut HashMap<Name, Listed<S>>, socket: SocketId, item: &Name) {
     if let Some(sockets) = by_item.get_mut(item) {
         sockets.swap_remove(&socket);
         if sockets.is_empty() {
             by_item.remove(item);
         }
-    }
-}
-
-fn restart<S>(member: &mut Member<S>) {
-    member.seen = 0;
-    for subscription in &mut member.subscriptions {
-        subscription.state = State::Joining;
     }
 }

@@ -7,13 +7,16 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::sync::{CHANGE_BYTES, KEPT_BYTES, PATIENCE};
 use super::*;
 use crate::adapter::memory::Memory;
+use crate::change::Snapshot;
 use crate::ids::{GroupKey, ItemKey};
 use crate::json::Json;
 use crate::store::input::Op;
 use crate::store::ledger::Ledger;
 use crate::store::publish::encode;
+use crate::wire::subscriber::Address;
 
 const SOCKETS: usize = 3;
 
