@@ -6,10 +6,11 @@
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
 mod authorisation;
+mod ending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,13 +34,13 @@ use crate::error::{CloseCode, OVERLOADED};
 use crate::frame::Encoded;
 use crate::group::local::Local;
 use crate::group::roster::{Scope, Sink};
-use crate::group::{Gone, Group, Subscribe, Unsubscribe};
+use crate::group::{Group, Subscribe};
 use crate::ids::{GroupKey, Name};
 use crate::json::Json;
 use crate::metrics::limit::Limit;
+use crate::trigger::Triggers;
 use crate::trigger::admission::{Admission, Admit, Membership, Verdict};
 use crate::trigger::reason::Reason;
-use crate::trigger::{Left, Triggers};
 use crate::wire::subscriber::{self as wire, Address, Request};
 
 /// Joins of one socket whose triggers are asked at a time; the others of that socket wait.
@@ -281,56 +282,6 @@ impl SubscriberSession {
     fn tell(&self, frame: &Encoded) {
         if !self.socket.outbox.push(&frame.frames()) {
             self.socket.outbox.close(CloseCode::Unresponsive);
-        }
-    }
-
-    fn leave(&mut self, id: &str, reason: Reason) {
-        self.waiting.retain(|waiting| *waiting.subscription_id != *id);
-        if let Some(subscription) = self.subscriptions.remove(id) {
-            if let State::Joined(group) = &subscription.state {
-                group.do_send(Unsubscribe { socket: self.socket.id, subscription_id: id.into() });
-            }
-            self.end(subscription, reason);
-        }
-    }
-
-    /// The one end of every subscription: a leave, a replaced join, a lost socket and an eviction all pass here once. Its group has been told.
-    fn end(&self, mut subscription: Subscription, reason: Reason) {
-        match subscription.state {
-            State::Joining(admission) => {
-                if !admission.abandon(reason) {
-                    return;
-                }
-                subscription.membership.known_as = admission.known_as.get().cloned();
-            }
-            State::Joined(_) => {
-                self.local.exit(&subscription.membership.group);
-                self.local.registry.metrics.joins.left[reason as usize].add(1);
-            }
-        }
-        if let Some(dispatcher) = self.dispatcher() {
-            dispatcher.do_send(Left(subscription.membership, reason));
-        }
-    }
-
-    /// Ends what there is of subscriptions when the socket does.
-    fn end_all(&mut self) {
-        self.waiting.clear();
-        let reason = match self.socket.closed_for() {
-            Some(code) => code.into(),
-            None if self.socket.was_unresponsive(self.local.registry.settings.stream.write_deadline) => Reason::Unresponsive,
-            None => Reason::Lost,
-        };
-        // Each group once: it may have a thousand of them.
-        let mut told = HashSet::new();
-        for (_, subscription) in std::mem::take(&mut self.subscriptions) {
-            if let State::Joined(group) = &subscription.state
-                && !told.contains(&subscription.membership.group)
-            {
-                group.do_send(Gone(self.socket.id));
-                told.insert(subscription.membership.group.clone());
-            }
-            self.end(subscription, reason);
         }
     }
 
