@@ -1,5 +1,6 @@
 //! Frames from a client: headers judged first, fragments joined, text checked.
 
+mod header;
 #[cfg(test)]
 mod tests;
 
@@ -7,7 +8,8 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
-use super::{MAX_CONTROL_BYTES, Opcode, may_travel};
+use super::{Opcode, may_travel};
+use header::Header;
 
 /// The longest header a client sends: two bytes, a 64-bit length, the masking key.
 const MAX_CLIENT_HEADER_BYTES: usize = 14;
@@ -114,65 +116,6 @@ impl FrameError {
             Self::BadClosePayload => "bad_close_payload",
             Self::InvalidUtf8 => "invalid_utf8",
         }
-    }
-}
-
-/// A client's frame header as it came, checked as far as a header alone can be.
-struct Header {
-    opcode: Opcode,
-    fin: bool,
-    len: u64,
-    mask: [u8; 4],
-    /// Of the header itself.
-    bytes: usize,
-}
-
-impl Header {
-    /// Reads the header `bytes` begin with; `None` if it is cut short. What is there is judged at once.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
-        let &[first, second, ref rest @ ..] = bytes else {
-            return Ok(None);
-        };
-        if first & 0x70 != 0 {
-            return Err(FrameError::ReservedBits);
-        }
-        let opcode = Opcode::from_nibble(first & 0x0F).ok_or(FrameError::UnknownOpcode)?;
-        let fin = first & 0x80 != 0;
-        if second & 0x80 == 0 {
-            return Err(FrameError::Unmasked);
-        }
-        let short = second & 0x7F;
-        if opcode.is_control() {
-            if !fin {
-                return Err(FrameError::FragmentedControl);
-            }
-            if usize::from(short) > MAX_CONTROL_BYTES {
-                return Err(FrameError::ControlTooLong);
-            }
-        }
-        let (len, rest) = match short {
-            126 => match rest.split_first_chunk() {
-                Some((len, rest)) => (u64::from(u16::from_be_bytes(*len)), rest),
-                None => return Ok(None),
-            },
-            127 => match rest.split_first_chunk() {
-                Some((len, rest)) => (u64::from_be_bytes(*len), rest),
-                None => return Ok(None),
-            },
-            _ => (u64::from(short), rest),
-        };
-        let shortest = match short {
-            126 => len > 125,
-            127 => len > u64::from(u16::MAX) && len >> 63 == 0,
-            _ => true,
-        };
-        if !shortest {
-            return Err(FrameError::BadLength);
-        }
-        let Some((mask, rest)) = rest.split_first_chunk() else {
-            return Ok(None);
-        };
-        Ok(Some(Self { opcode, fin, len, mask: *mask, bytes: bytes.len() - rest.len() }))
     }
 }
 

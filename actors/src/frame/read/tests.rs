@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::MAX_CONTROL_BYTES;
 
 const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 const TEXT: u8 = 0x1;
