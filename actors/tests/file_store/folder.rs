@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use weir_actors::adapter::file::{FileOptions, FileStore, maintain, verify};
+use weir_actors::adapter::file::{FileOptions, FileStore, folder, maintain, verify};
 use weir_actors::ids::ItemKey;
 
 use crate::damage::{Outcome, Sample, assert_clear};
@@ -82,11 +83,63 @@ fn folder_of_the_engine_is_refused_and_named() {
 }
 
 #[test]
-fn foreign_file_beside_a_store_is_refused() {
+fn foreign_file_beside_a_store_is_left_alone_and_told() {
     let place = scratch();
     small_store(place.path());
+    assert_eq!(folder::look(place.path()).unwrap(), None);
     fs::write(place.path().join("notes.txt"), "mine").unwrap();
+    fs::create_dir(place.path().join("streams")).unwrap();
+    assert_eq!(folder::look(place.path()).unwrap().as_deref(), Some("\"notes.txt\""));
+    assert_eq!(get(&mut open(place.path()).unwrap(), &item()).as_deref(), Some("1"));
+    assert_eq!(fs::read(place.path().join("notes.txt")).unwrap(), b"mine");
+    // A `db` without our mark may be somebody else's as well.
+    fs::remove_file(place.path().join("db/FORMAT")).unwrap();
     refused(place.path(), "not_a_store", &["\"notes.txt\""]);
+}
+
+#[test]
+fn store_within_the_folder_of_another_is_refused_and_not_made() {
+    let (place, elsewhere) = (scratch(), scratch());
+    small_store(place.path());
+    std::os::unix::fs::symlink(place.path(), elsewhere.path().join("link")).unwrap();
+    let before = files(place.path());
+    for inside in [place.path().join("streams"), place.path().join("db/a/b"), elsewhere.path().join("link/streams")] {
+        for error in [folder::look(&inside).unwrap_err(), open(&inside).err().unwrap()] {
+            let text = error.to_string();
+            assert!(error.code() == "inside" && text.contains(inside.to_str().unwrap()) && text.contains("elsewhere"), "{text}");
+        }
+        assert_untouched(&before, place.path(), "a store within a store");
+    }
+    assert_eq!(get(&mut open(place.path()).unwrap(), &item()).as_deref(), Some("1"));
+}
+
+#[test]
+fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = scratch();
+    let theirs = place.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(12_345), Some(12_346)).unwrap();
+    let (store, backup) = (theirs.join("store"), place.path().join("backup"));
+    small_store(&store);
+    maintain::backup(&store, &backup).unwrap();
+    maintain::restore(&backup, &store, true).unwrap();
+    let secret = place.path().join("secret");
+    fs::write(&secret, "root's").unwrap();
+    std::os::unix::fs::symlink(&secret, store.join("link")).unwrap();
+    fs::hard_link(&secret, store.join("second name")).unwrap();
+    small_store(&store);
+    let owned = |path: &Path| fs::symlink_metadata(path).map(|about| (about.uid(), about.gid())).unwrap();
+    let ours = files(&store).into_keys().filter(|name| !name.ends_with("link") && !name.ends_with("second name"));
+    let mut count = 0;
+    for name in ours.chain(["LOCK".into(), "".into()]) {
+        assert_eq!(owned(&store.join(&name)), (12_345, 12_346), "{}", name.display());
+        count += 1;
+    }
+    assert!(count > 5, "{count}");
+    assert_eq!(owned(&secret), (0, 0));
 }
 
 #[test]

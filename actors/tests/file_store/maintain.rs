@@ -303,7 +303,7 @@ fn verify_of_an_open_store_counts_what_it_holds() {
 
 #[test]
 fn verify_of_a_damaged_table_says_which_groups_and_reads_the_others() {
-    let (origin, damaged) = (scratch(), scratch());
+    let (origin, damaged, elsewhere) = (scratch(), scratch(), scratch());
     let mut store = open(origin.path()).unwrap();
     let mut writer = Writer::default();
     for group in 0..50 {
@@ -328,7 +328,7 @@ fn verify_of_a_damaged_table_says_which_groups_and_reads_the_others() {
         named.insert(part, groups);
     }
     assert!(named[&10] < named[&2], "{named:?}");
-    assert_clear(&maintain::restore(damaged.path(), &origin.path().join("elsewhere"), false).unwrap_err(), damaged.path());
+    assert_clear(&maintain::restore(damaged.path(), elsewhere.path(), false).unwrap_err(), damaged.path());
 }
 
 #[test]

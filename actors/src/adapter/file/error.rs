@@ -1,6 +1,10 @@
 //! Why a file store cannot be opened, backed up or restored: what is wrong where, and what to do about it.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
 
 /// Why a folder cannot be used as a file store. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +43,7 @@ pub enum FolderError {
         owner: String,
     },
     /// It cannot be written.
-    #[error("{} cannot be written ({cause}); make it writable for this user, or set another `file_path`", path.display())]
+    #[error("{} cannot be written ({cause}); {}", path.display(), who(path, cause, "make it writable for this user, or set another `file_path`"))]
     NotWritable {
         /// The file or folder.
         path: PathBuf,
@@ -47,10 +51,20 @@ pub enum FolderError {
         cause: std::io::Error,
     },
     /// It cannot be read.
-    #[error("{} cannot be read ({cause}); make it readable for this user", path.display())]
+    #[error("{} cannot be read ({cause}); {}", path.display(), who(path, cause, "make it readable for this user"))]
     NotReadable {
         /// The file or folder.
         path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The target of a backup cannot be written by the process that has the store, which may be a server of another user.
+    #[error("{} cannot be written by {user}, who runs on the store ({cause}); give a folder that this user may write", path.display())]
+    TargetNotWritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The user.
+        user: String,
         /// What the system said.
         cause: std::io::Error,
     },
@@ -119,7 +133,7 @@ impl FolderError {
             Self::NoStore { .. } => "no_store",
             Self::NewerFormat { .. } => "newer_format",
             Self::Locked { .. } => "locked",
-            Self::NotWritable { .. } => "not_writable",
+            Self::NotWritable { .. } | Self::TargetNotWritable { .. } => "not_writable",
             Self::NotReadable { .. } => "not_readable",
             Self::Full { .. } => "full",
             Self::Damaged { .. } => "damaged",
@@ -141,6 +155,16 @@ impl FolderError {
         Self::NotReadable { path: path.into(), cause }
     }
 
+    /// The same of the target of a backup.
+    pub(super) fn of_target(self) -> Self {
+        match self {
+            Self::NotWritable { path, cause } if cause.kind() == ErrorKind::PermissionDenied || is_refused(&cause.to_string()) => {
+                Self::TargetNotWritable { path, user: named(geteuid().as_raw()), cause }
+            }
+            other => other,
+        }
+    }
+
     /// What RocksDB said, with its own path of the file where it names one.
     pub(super) fn rocksdb(path: &Path, error: &rocksdb::Error) -> Self {
         Self::rocksdb_kind(path, &error.kind(), error.to_string())
@@ -152,7 +176,7 @@ impl FolderError {
             // A file of the store is not there.
             rocksdb::ErrorKind::IOError if detail.contains("No such file") => Self::Damaged { path: path.into(), detail },
             _ if is_full(&detail) => Self::Full { path: path.into(), detail },
-            _ if detail.contains("Read-only file system") || detail.contains("Permission denied") => {
+            _ if detail.contains("Read-only file system") || is_refused(&detail) => {
                 Self::NotWritable { path: path.into(), cause: std::io::Error::other(detail) }
             }
             _ => Self::Failed { path: path.into(), detail },
@@ -160,7 +184,65 @@ impl FolderError {
     }
 }
 
+/// What to do about a file that may not be read or written: it may be another user's, whose commands these are then.
+fn who(path: &Path, cause: &std::io::Error, otherwise: &str) -> String {
+    let there = path.ancestors().find_map(|part| std::fs::symlink_metadata(part).ok());
+    let owner = there.map(|about| about.uid()).filter(|owner| *owner != geteuid().as_raw());
+    match owner {
+        Some(owner) if cause.kind() == ErrorKind::PermissionDenied || is_refused(&cause.to_string()) => {
+            let owner = named(owner);
+            format!("it is {owner}'s: run this as that user, as in `sudo -u {owner} weir …`, or {otherwise}")
+        }
+        _ => otherwise.to_owned(),
+    }
+}
+
+/// The name of a user; for `sudo` and people, the number does where there is none.
+fn named(user: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| format!("#{user}"))
+}
+
+fn is_refused(detail: &str) -> bool {
+    detail.contains("Permission denied")
+}
+
 /// RocksDB passes on what the system said as a text.
 pub(super) fn is_full(detail: &str) -> bool {
     detail.contains("No space left") || detail.contains("Disk quota exceeded")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn file_of_another_user_is_told_with_its_owner() {
+        let place = tempfile::TempDir::new().unwrap();
+        let theirs = if geteuid().is_root() {
+            std::os::unix::fs::chown(place.path(), Some(123_456), None).unwrap();
+            place.path()
+        } else {
+            Path::new("/")
+        };
+        let refused = || std::io::Error::from(ErrorKind::PermissionDenied);
+        let said = FolderError::writing(&theirs.join("LOCK"), refused()).to_string();
+        assert!(said.contains("run this as that user, as in `sudo -u ") && said.contains("`file_path`"), "{said}");
+        let said = FolderError::writing(&theirs.join("b"), refused()).of_target();
+        assert!(said.code() == "not_writable" && said.to_string().contains("runs on the store"), "{said}");
+        let mine = tempfile::TempDir::new().unwrap();
+        let said = FolderError::writing(mine.path(), refused()).to_string();
+        assert!(!said.contains("sudo") && said.contains("make it writable"), "{said}");
+    }
+
+    #[test]
+    fn user_is_named_or_has_a_number() {
+        assert_eq!((named(0).as_str(), named(4_000_000_000).as_str()), ("root", "#4000000000"));
+    }
 }

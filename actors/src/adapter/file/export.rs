@@ -43,6 +43,9 @@ pub enum ExportError {
     /// The file cannot be read or written.
     #[error("the NDJSON file: {0}")]
     File(#[from] io::Error),
+    /// There is nothing in the file.
+    #[error("there is nothing to read; give a file that `weir export` has written")]
+    Nothing,
     /// A line is not what it should be.
     #[error("line {line}: {reason}")]
     Line {
@@ -241,10 +244,13 @@ impl Parser {
     /// The file has ended.
     ///
     /// # Errors
-    /// Where its last line is missing: it was cut off.
+    /// Where its last line is missing: it was cut off. Where there is nothing in it.
     pub fn finish(&self) -> Result<u64, ExportError> {
         if self.ended {
             return Ok(self.items);
+        }
+        if self.stream.is_none() {
+            return Err(ExportError::Nothing);
         }
         Err(ExportError::Line {
             line: self.lines,

@@ -10,10 +10,18 @@
 //!   db.look/      links to `db`, while a store that has crashed is looked through
 //!   db.before-*/  what `weir restore --replace` has put aside
 //! ```
+//!
+//! Beside a store, what else is in the folder is left alone, and told: it must not keep a server from its items. Where there is none yet, it is a
+//! sign that the folder is somebody else's. What root makes here belongs to the owner of the folder, who runs the server.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, access, chownat, openat, statat};
+use rustix::process::{Gid, Uid, geteuid};
 
 use super::error::FolderError;
 
@@ -21,6 +29,8 @@ use super::error::FolderError;
 #[doc(hidden)]
 pub const FORMAT: u32 = 1;
 
+/// The name of the file that has the format, below `db`.
+const MARK: &str = "FORMAT";
 const TITLE: &str = "weir store, format ";
 const LOCK: &str = "LOCK";
 const DB: &str = "db";
@@ -40,6 +50,7 @@ pub struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        self.give_to_owner();
         // Closing the file is not enough where this process is just about to start another, which has a copy of it for a moment.
         let _ = self.lock.unlock();
     }
@@ -71,6 +82,25 @@ fn named_in(lock: &File) -> String {
     if owner.is_empty() { "another process".to_owned() } else { owner.trim_end().to_owned() }
 }
 
+/// Whether a server can start on the folder at `path`, as far as can be told without touching it; what is beside a store there, in words.
+///
+/// # Errors
+/// Why it cannot.
+pub fn look(path: &Path) -> Result<Option<String>, FolderError> {
+    if inspect(path)? == Holds::Nothing {
+        refuse_inside_a_store(path)?;
+        if path.exists() {
+            refuse_half_restored(path)?;
+        }
+        return Ok(None);
+    }
+    // A command of another user may have left them.
+    for file in [path.join(LOCK), path.join(DB)].iter().filter(|file| file.exists()) {
+        access(file, Access::WRITE_OK).map_err(|cause| FolderError::writing(file, cause.into()))?;
+    }
+    stray(path)
+}
+
 /// What is in a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Holds {
@@ -84,7 +114,9 @@ impl Claim {
     /// # Errors
     /// Where the folder holds something else, was written by a newer version, or is in use, and where it cannot be read or written.
     pub(super) fn take(path: &Path) -> Result<(Self, Holds), FolderError> {
-        inspect(path)?;
+        if inspect(path)? == Holds::Nothing {
+            refuse_inside_a_store(path)?;
+        }
         make(path)?;
         let file = path.join(LOCK);
         let options = File::options().read(true).write(true).create(true).truncate(false).open(&file);
@@ -124,14 +156,17 @@ impl Claim {
 
     /// Refuses to begin an empty store where one was put aside.
     pub(super) fn refuse_half_restored(&self) -> Result<(), FolderError> {
-        let entries = fs::read_dir(&self.path).map_err(|cause| FolderError::reading(&self.path, cause))?;
-        for entry in entries {
-            let name = entry.map_err(|cause| FolderError::reading(&self.path, cause))?.file_name();
-            if let Some(aside) = name.to_str().filter(|name| name.starts_with(BEFORE)) {
-                return Err(FolderError::HalfRestored { path: self.path.clone(), aside: aside.to_owned() });
-            }
+        refuse_half_restored(&self.path)
+    }
+
+    /// Gives what this process has made as root to the owner of the folder.
+    pub(super) fn give_to_owner(&self) {
+        if geteuid().is_root()
+            && let Err(error) = give_to_owner(&self.path)
+        {
+            // The next server of another user says whose the files are.
+            tracing::warn!(path = %self.path.display(), %error, "what was made here may still be root's");
         }
-        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -209,31 +244,13 @@ pub(super) fn other_place_to_look() -> PathBuf {
 /// # Errors
 /// Where it holds something else or something newer.
 pub(super) fn inspect(path: &Path) -> Result<Holds, FolderError> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Holds::Nothing),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
-            return Err(FolderError::NotAStore { path: path.into(), found: "no folder but a file".into() });
-        }
-        Err(cause) => return Err(FolderError::reading(path, cause)),
-    };
-    let mut holds = Holds::Nothing;
-    for entry in entries {
-        let name = entry.map_err(|cause| FolderError::reading(path, cause))?.file_name();
-        match name.to_str() {
-            Some(DB) => holds = Holds::Store,
-            // A file system of its own has a `lost+found`.
-            Some(LOCK | CONTROL | NEW | LOOK | "lost+found") => {}
-            Some(name) if name.starts_with(BEFORE) => {}
-            _ => {
-                let found = if name.to_string_lossy().ends_with(".bin") {
-                    format!("{name:?}, probably of the iii engine, whose files Weir does not read")
-                } else {
-                    format!("{name:?}")
-                };
-                return Err(FolderError::NotAStore { path: path.into(), found });
-            }
-        }
+    let names = names(path)?;
+    let holds = if names.iter().any(|name| name == DB) { Holds::Store } else { Holds::Nothing };
+    // Without its mark, `db` may be somebody else's too.
+    if let Some(stray) = first_stray(&names)
+        && !(holds == Holds::Store && path.join(DB).join(MARK).exists())
+    {
+        return Err(FolderError::NotAStore { path: path.into(), found: stray });
     }
     if holds == Holds::Store {
         read_format(&path.join(DB))?;
@@ -241,8 +258,93 @@ pub(super) fn inspect(path: &Path) -> Result<Holds, FolderError> {
     Ok(holds)
 }
 
+/// What is in the folder beside what belongs there, in words.
+pub(super) fn stray(path: &Path) -> Result<Option<String>, FolderError> {
+    names(path).map(|names| first_stray(&names))
+}
+
+fn first_stray(names: &[OsString]) -> Option<String> {
+    let belongs = |name: &&OsString| match name.to_str() {
+        // A file system of its own has a `lost+found`.
+        Some(DB | LOCK | CONTROL | NEW | LOOK | "lost+found") => true,
+        name => name.is_some_and(|name| name.starts_with(BEFORE)),
+    };
+    let name = names.iter().filter(|name| !belongs(name)).min()?;
+    Some(if name.to_string_lossy().ends_with(".bin") {
+        format!("{name:?}, probably of the iii engine, whose files Weir does not read")
+    } else {
+        format!("{name:?}")
+    })
+}
+
+/// The names in a folder; none where it does not exist.
+fn names(path: &Path) -> Result<Vec<OsString>, FolderError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(FolderError::NotAStore { path: path.into(), found: "no folder but a file".into() });
+        }
+        Err(cause) => return Err(FolderError::reading(path, cause)),
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>();
+    names.map_err(|cause| FolderError::reading(path, cause))
+}
+
+/// Refuses to begin an empty store where one was put aside.
+fn refuse_half_restored(path: &Path) -> Result<(), FolderError> {
+    let aside = names(path)?.into_iter().filter_map(|name| name.into_string().ok()).find(|name| name.starts_with(BEFORE));
+    aside.map_or(Ok(()), |aside| Err(FolderError::HalfRestored { path: path.into(), aside }))
+}
+
+/// Refuses to begin a store within the folder of another, which is a path that was not meant.
+fn refuse_inside_a_store(path: &Path) -> Result<(), FolderError> {
+    let absolute = std::path::absolute(path).map_err(|cause| FolderError::reading(path, cause))?;
+    // Of the part that exists, links may lead elsewhere.
+    let existing = absolute.ancestors().find_map(|part| Some((part.canonicalize().ok()?, part == absolute)));
+    let Some((real, is_whole)) = existing else { return Ok(()) };
+    let store = real.ancestors().skip(usize::from(is_whole)).find(|folder| folder.join(DB).join(MARK).is_file());
+    store.map_or(Ok(()), |store| Err(FolderError::Inside { path: path.into(), store: store.into() }))
+}
+
+/// Gives what root has made in the folder of a store to the owner of the folder, so that a server of that user can go on with it.
+///
+/// Links are not followed, and what has a second name is left alone: the owner must not get hold of a file elsewhere in this way.
+fn give_to_owner(path: &Path) -> std::io::Result<()> {
+    let folder = File::open(path)?;
+    let owner = folder.metadata()?;
+    if owner.uid() == 0 {
+        return Ok(());
+    }
+    give(&folder, (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid())))
+}
+
+fn give(folder: &File, owner: (Uid, Gid)) -> std::io::Result<()> {
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let about = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_folder = match FileType::from_raw_mode(about.st_mode) {
+            FileType::Directory => true,
+            FileType::RegularFile | FileType::Socket if about.st_nlink == 1 => false,
+            _ => continue,
+        };
+        if about.st_uid == 0 {
+            chownat(folder, name, Some(owner.0), Some(owner.1), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+        if is_folder {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            give(&File::from(openat(folder, name, flags, Mode::empty())?), owner)?;
+        }
+    }
+    Ok(())
+}
+
 fn read_format(db: &Path) -> Result<(), FolderError> {
-    let file = db.join("FORMAT");
+    let file = db.join(MARK);
     let damaged = |detail: &str| FolderError::Damaged { path: file.clone(), detail: detail.into() };
     let text = match fs::read(&file) {
         Ok(text) => text,
@@ -259,17 +361,25 @@ fn read_format(db: &Path) -> Result<(), FolderError> {
 
 /// Writes the mark of a complete store into its folder.
 pub(super) fn mark(db: &Path) -> Result<(), FolderError> {
-    let file = db.join("FORMAT");
+    let file = db.join(MARK);
     let written = File::create(&file).and_then(|mut mark| writeln!(mark, "{TITLE}{FORMAT}").and_then(|()| mark.sync_all()));
     written.map_err(|cause| FolderError::writing(&file, cause))?;
     sync_folder(db)
 }
 
-/// Makes a folder and those above it that are missing, permanently: what is synced into it must not go with it.
+/// Makes a folder and those above it that are missing, permanently: what is synced into it must not go with it. Made by root, they belong to the
+/// owner of the one that was there.
 pub(super) fn make(path: &Path) -> Result<(), FolderError> {
     let path = std::path::absolute(path).map_err(|cause| FolderError::writing(path, cause))?;
     let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     fs::create_dir_all(&path).map_err(|cause| FolderError::writing(&path, cause))?;
+    if geteuid().is_root()
+        && let Some(there) = missing.last().and_then(|folder| folder.parent())
+        && let Ok(about) = fs::metadata(there)
+    {
+        let given = missing.iter().try_for_each(|folder| chown(folder, Some(about.uid()), Some(about.gid())));
+        given.map_err(|cause| FolderError::writing(&path, cause))?;
+    }
     missing.into_iter().filter_map(Path::parent).try_for_each(sync_folder)
 }
 

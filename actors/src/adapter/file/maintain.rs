@@ -46,7 +46,7 @@ impl FileStoreHandle {
         // A copy begins another log. Where writes are not synced one by one, they wait: none may go into that before this one is on the disk.
         let _log = store.hold_log();
         sync::sync_logs(store.db.path()).map_err(|cause| FolderError::writing(store.path(), cause))?;
-        backup_db(&store.db, to)
+        backup_db(&store.db, to).map_err(FolderError::of_target)
     }
 }
 
@@ -60,10 +60,12 @@ pub(super) fn closed() -> FolderError {
 /// As for [`FileStore::open`] and [`FileStoreHandle::backup`].
 pub fn backup(path: &Path, to: &Path) -> Result<Copied, FolderError> {
     let store = FileStore::open_existing(path, FileOptions::default())?;
+    // Before the copy has links to what was made by opening it.
+    store.store.give_to_owner();
     store.handle().backup(to)
 }
 
-/// Refuses a target in the folder of a store, where whatever is not the store's own stops the next start.
+/// Refuses a target in the folder of a store, where nothing belongs but what is the store's own.
 fn refuse_inside(to: &Path, store: &Path) -> Result<(), FolderError> {
     let to = std::path::absolute(to).map_err(|cause| FolderError::writing(to, cause))?;
     let store = store.canonicalize().map_err(|cause| FolderError::reading(store, cause))?;

@@ -9,7 +9,7 @@ use super::FileOptions;
 use super::Fsync;
 use super::catalog::read_meta;
 use super::error::FolderError;
-use super::folder::{Claim, Holds};
+use super::folder::{self, Claim, Holds};
 use super::keys::{self, Meta};
 use super::logs;
 use super::manifest::{self, Torn};
@@ -28,6 +28,9 @@ const DELETIONS: (usize, usize) = (4_096, 1_024);
 pub(super) fn open(path: &Path, options: &FileOptions) -> Result<(Shared, Meta), FolderError> {
     let began = Instant::now();
     let (claim, holds) = Claim::take(path)?;
+    if let Some(found) = folder::stray(path)? {
+        tracing::warn!(path = %path.display(), found, "the store's folder holds what is not the store's; it is left alone: move it away");
+    }
     if holds == Holds::Nothing {
         claim.refuse_half_restored()?;
         create(&claim, options)?;

@@ -32,6 +32,11 @@ impl Shared {
         self.log.lock()
     }
 
+    /// See [`Claim::give_to_owner`].
+    pub(super) fn give_to_owner(&self) {
+        self.claim.give_to_owner();
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.claim.path()
     }
