@@ -21,7 +21,7 @@ use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Serialize;
 use weir_actors::clock::{self, Millis};
 use weir_actors::metrics::snapshot::Snapshot;
@@ -70,6 +70,19 @@ impl Shown {
 }
 
 impl Admin {
+    /// Looks at the configuration as [`start`](Self::start) does, without listening.
+    ///
+    /// # Errors
+    /// Where it is beyond this machine, and there is no token. A host that is not known here may be known where the server runs.
+    pub(crate) fn check(config: &AdminConfig) -> anyhow::Result<()> {
+        if config.enabled
+            && let Ok(address) = resolve(&config.host, config.port)
+        {
+            Gate::new(address.ip(), config)?;
+        }
+        Ok(())
+    }
+
     /// Listens, if it is to.
     ///
     /// # Errors
@@ -135,12 +148,17 @@ async fn serve(listener: TcpListener, gate: Arc<Gate>, system: Data<System>) -> 
         .await
 }
 
-fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
-    const WHAT: &str = "the admin port (`port` of modules::admin::AdminModule)";
+const WHAT: &str = "the admin port (`port` of modules::admin::AdminModule)";
+
+fn resolve(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
     let addresses = (host, port).to_socket_addrs();
     let mut addresses =
         addresses.with_context(|| format!("{WHAT}: host '{host}' is not known; set `host` to an address of this machine"))?;
-    let Some(address) = addresses.next() else { bail!("{WHAT}: host '{host}' has no address") };
+    addresses.next().with_context(|| format!("{WHAT}: host '{host}' has no address"))
+}
+
+fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    let address = resolve(host, port)?;
     let listener = TcpListener::bind(address).with_context(|| {
         format!("{WHAT}: cannot listen on {address}; is another server using it? Set another `port`, or `enabled: false`")
     })?;

@@ -1,7 +1,7 @@
 //! The configuration file: what it may say, and what holds where it says nothing.
 //!
 //! Layout: `source` reads the file and has the `config` crate parse its YAML, `expand` does `${VAR:default}`, `keys` is the one
-//! table of our keys with their types and ranges, `modules` and `adapter` walk the parsed file by that table, `error` and `wording` say what is wrong,
+//! table of our keys with their types and ranges, `modules` and `adapter` walk the parsed file by that table, `ports` compares what the listeners have, `error` and `wording` say what is wrong,
 //! `changes` what differs when the file is read again, `explain` what holds and where it came from, by the `lines` of the file.
 //! The reader is lenient about what belongs to the engine that Weir replaces (collected in [`Config::skipped`] and
 //! [`Config::warnings`], for the caller to log) and strict about what is ours: a mistyped key stops the start.
@@ -14,6 +14,7 @@ pub(crate) mod explain;
 mod keys;
 mod lines;
 mod modules;
+mod ports;
 mod source;
 #[cfg(test)]
 mod tests;

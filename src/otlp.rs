@@ -41,6 +41,17 @@ pub(crate) struct Collector {
     exporter: SpanExporter,
 }
 
+/// Looks at the configuration as [`collector`] does, without asking anybody.
+///
+/// # Errors
+/// As there.
+pub(crate) fn check(config: &AdminConfig) -> anyhow::Result<()> {
+    match Endpoint::of(config) {
+        Some((source @ Source::Configuration, Err(error))) => Err(error).context(source.to_string()),
+        _ => Ok(()),
+    }
+}
+
 /// Where spans are to be sent; `None` where they are not.
 ///
 /// # Errors

@@ -15,12 +15,29 @@ use crate::admin::{Admin, Shown};
 use crate::config::{AdapterConfig, Config, TlsFiles};
 use crate::control::Control;
 use crate::listener::Listener;
+use crate::log;
 use crate::otlp::{self, Exporter};
 use crate::reload::Reload;
 use crate::tls::Certificates;
 
 /// How many connections may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 pub(crate) const BACKLOG: i32 = 4_096;
+const REDIS: &str = "the Redis store (`adapter` of the stream module)";
+
+/// Looks at what a start refuses of a configuration whose keys are right one by one, without taking a port or opening a store.
+///
+/// # Errors
+/// What the start would say.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    log::check(&config.log)?;
+    Certificates::read(config)?;
+    Admin::check(&config.admin)?;
+    otlp::check(&config.admin)?;
+    if let AdapterConfig::Redis(options) = &config.stream.adapter {
+        options.check().context(REDIS)?;
+    }
+    Ok(())
+}
 
 /// Serves until a signal comes or an actor dies; `config` is what the file at `path` says.
 ///
@@ -124,7 +141,7 @@ async fn start(config: &Config) -> anyhow::Result<(Streams, Option<Control>)> {
         }
         AdapterConfig::Redis(options) => {
             let streams = builder.settings(settings).redis(options.clone()).start().await;
-            (streams.context("the Redis store (`adapter` of the stream module)")?, None)
+            (streams.context(REDIS)?, None)
         }
     })
 }

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::output::{BOLD, DIM, GREEN, Output, RED, YELLOW};
 use crate::config::ConfigError;
-use crate::config::explain::{Explained, Explanation, Origin, explain};
-use crate::tls::Certificates;
+use crate::config::explain::{Explained, Explanation, Origin, explain, without_secrets};
+use crate::log;
+use crate::otlp::{Endpoint, Source};
+use crate::serve;
 
 /// The column of values, if all names are shorter.
 const NAMES: usize = 27;
@@ -21,12 +23,15 @@ const VALUES: usize = 24;
 /// # Errors
 /// Where the result cannot be written.
 pub(super) fn run(path: Option<&Path>, out: &mut Output) -> anyhow::Result<ExitCode> {
-    let explained = explain(path, &|name| std::env::var(name).ok());
-    // The files that it names belong to it: a server does not start without them.
+    let mut explained = explain(path, &|name| std::env::var(name).ok());
+    // What a server does not start with either.
     let wrong = match &explained {
-        Ok(explained) => Certificates::read(&explained.config).err(),
+        Ok(explained) => serve::check(&explained.config).err(),
         Err(_) => None,
     };
+    if let Ok(explained) = &mut explained {
+        show_variables(explained);
+    }
     if out.is_json() {
         out.json(&as_json(path, &explained, wrong.as_ref()).to_string())?;
     } else {
@@ -43,6 +48,21 @@ pub(super) fn run(path: Option<&Path>, out: &mut Output) -> anyhow::Result<ExitC
         }
     }
     Ok(if explained.is_ok() && wrong.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Some variables hold without being named in the file.
+fn show_variables(explained: &mut Explained) {
+    let endpoint = match Endpoint::of(&explained.config.admin) {
+        Some((Source::Variable(name), Ok(endpoint))) => Some((name, without_secrets(&endpoint.to_string()))),
+        _ => None,
+    };
+    for (module, key, held) in [("log", "filter", log::held_by_variable()), ("admin", "otlp_endpoint", endpoint)] {
+        let one = explained.keys.iter_mut().find(|one| one.module == module && one.key == key);
+        if let Some((one, (name, value))) = one.zip(held) {
+            one.value = Some(value);
+            one.origin = Origin::Variable(name);
+        }
+    }
 }
 
 /// Below this the keys of an adapter stand in a file.
@@ -100,6 +120,7 @@ fn rounded(value: &str, unit: &str) -> String {
 fn words(origin: &Origin, path: Option<&Path>) -> String {
     match origin {
         Origin::Default => "default".to_owned(),
+        Origin::Variable(name) => format!("${{{name}}}"),
         Origin::File { line, variables } => {
             let file = path.and_then(Path::file_name).map(|name| name.to_string_lossy()).unwrap_or_default();
             let mut words = line.map_or_else(|| file.clone().into_owned(), |line| format!("{file}:{line}"));
@@ -119,8 +140,12 @@ fn as_json(path: Option<&Path>, explained: &Result<Explained, ConfigError>, wron
                 value => json!(value),
             };
             let (from, line, variables) = match &key.origin {
-                Origin::Default => ("default", None, &[][..]),
-                Origin::File { line, variables } => (if variables.is_empty() { "file" } else { "environment" }, *line, &variables[..]),
+                Origin::Default => ("default", None, Vec::new()),
+                Origin::Variable(name) => ("environment", None, vec![*name]),
+                Origin::File { line, variables } => {
+                    let from = if variables.is_empty() { "file" } else { "environment" };
+                    (from, *line, variables.iter().map(String::as_str).collect())
+                }
             };
             json!({"module": key.module, "key": key.key, "value": value, "unit": key.unit,
                    "origin": {"from": from, "line": line, "variables": variables}})

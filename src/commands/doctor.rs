@@ -11,10 +11,12 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::json;
 use unicode_width::UnicodeWidthStr;
+use weir_actors::adapter::file::folder;
 
 use super::block_on;
 use super::output::{DIM, GREEN, Output, RED, YELLOW};
 use crate::config::{self, AdapterConfig, Config};
+use crate::log;
 use crate::tls::Certificates;
 
 /// What was found about one thing.
@@ -53,18 +55,41 @@ impl Check {
     }
 }
 
+/// Who has the store of the configuration.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nobody: whatever server answers is another one.
+    Nobody,
+    /// This process.
+    Process(u32),
+    /// It is not in files, or that cannot be read.
+    Unknown,
+}
+
+impl Owner {
+    fn of(config: &Config) -> Self {
+        let AdapterConfig::File { path, .. } = &config.stream.adapter else { return Self::Unknown };
+        match folder::owner(path) {
+            Ok(None) => Self::Nobody,
+            Ok(Some(owner)) => owner.strip_prefix("process ").and_then(|id| id.parse().ok()).map_or(Self::Unknown, Self::Process),
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
 /// Runs all checks; a failure where one fails.
 ///
 /// # Errors
 /// Where the result cannot be written.
 pub(super) fn run(path: Option<&Path>, out: &mut Output) -> anyhow::Result<ExitCode> {
     let (mut checks, config) = configuration(path);
+    let owner = config.as_ref().map_or(Owner::Unknown, Owner::of);
     if let Some(config) = &config {
-        checks.extend(block_on(async { Ok(ports::check(config).await) })?);
+        checks.extend(block_on(async { Ok(ports::check(config, &owner).await) })?);
         checks.extend(store(config)?);
         checks.extend(block_on(async { Ok(ports::collector(config).await) })?);
     }
-    checks.extend(machine::check(config.as_ref()));
+    checks.extend(machine::check(config.as_ref(), &owner));
     let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);
     if out.is_json() {
         out.json(&json!({"ok": !failed, "checks": checks}).to_string())?;
@@ -85,6 +110,9 @@ fn configuration(path: Option<&Path>) -> (Vec<Check>, Option<Config>) {
         1 => Check::warn("configuration", format!("{file}, with a warning"), "`weir check-config` shows it"),
         many => Check::warn("configuration", format!("{file}, with {many} warnings"), "`weir check-config` shows them"),
     }];
+    if let Err(error) = log::check(&config.log) {
+        checks.push(Check::fail("log", format!("{error:#}"), "correct it, or set it to null"));
+    }
     if config.worker.tls.is_some() || config.stream.tls.is_some() {
         checks.push(match Certificates::read(&config) {
             Ok(_) => Check::ok("certificates", "certificate and key of each port fit"),

@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration file. Keys are given with their full path (`modules[0].config.port`).
 
+use std::io;
 use std::path::PathBuf;
 
 /// Why the configuration cannot be used. Shows neither values that come from the environment nor texts that may hold a password.
@@ -7,12 +8,12 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub(crate) enum ConfigError {
     /// The file is missing, a directory, or not ours to read.
-    #[error("cannot read {}: {cause}; check the path of the configuration file", path.display())]
+    #[error("cannot read {}: {cause}; {}", path.display(), advice(cause))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        cause: std::io::Error,
+        cause: io::Error,
     },
     /// The file is longer than a configuration can sensibly be.
     #[error("{} is longer than {limit_bytes} bytes; is it a configuration file?", path.display())]
@@ -87,4 +88,24 @@ pub(crate) enum ConfigError {
         /// The variable.
         variable: String,
     },
+}
+
+/// What to do about a file that cannot be read. That of a package is not for everybody, as it may hold a token.
+fn advice(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => "this user may not read it: run this as root, as the server's user or in its group",
+        _ => "check the path of the configuration file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_that_is_not_for_this_user_is_told_so() {
+        let told = |kind: io::ErrorKind| ConfigError::Unreadable { path: "weir.yaml".into(), cause: kind.into() }.to_string();
+        assert!(told(io::ErrorKind::PermissionDenied).contains("this user may not read it"));
+        assert!(told(io::ErrorKind::NotFound).contains("check the path"));
+    }
 }

@@ -16,7 +16,7 @@ const QUOTED: u32 = 0x10_0100;
 #[derive(Debug, PartialEq)]
 pub(super) struct Expanded {
     pub(super) scalar: Scalar,
-    /// The first variable that was set and used.
+    /// The first variable that was set and used. One that is empty is used where no default is written beside it.
     pub(super) variable: Option<String>,
 }
 
@@ -111,11 +111,13 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result
         let this = unmask(this);
         match reference(&this) {
             Some(found) => match (env(found.name), found.default) {
+                // As a shell's `${VAR:-default}`.
+                (None, Some(default)) => out.push_str(default),
+                (Some(value), Some(default)) if value.is_empty() => out.push_str(default),
                 (Some(value), _) => {
                     out.push_str(&value);
                     variable.get_or_insert_with(|| found.name.to_owned());
                 }
-                (None, Some(default)) => out.push_str(default),
                 (None, None) => return Err(found.name.to_owned()),
             },
             None => out.push_str(&this),

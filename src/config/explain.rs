@@ -36,6 +36,8 @@ pub(crate) struct Explanation {
 pub(crate) enum Origin {
     /// Nothing is written.
     Default,
+    /// This variable, which the file does not name.
+    Variable(&'static str),
     /// The file says so.
     File {
         /// Where, counted from 1.
@@ -159,6 +161,7 @@ fn explained<S>(module: &'static str, name: &str, key: &Key<S>, section: &mut S,
     let value = match &slot {
         Slot::Token(token) => token.as_ref().map(|_| HIDDEN.to_owned()),
         Slot::Url(url) => Some(without_secrets(url)),
+        Slot::Endpoint(endpoint) => endpoint.as_deref().map(without_secrets),
         Slot::ByStream(streams) => {
             let pairs: Vec<_> = streams.iter().map(|(stream, overflow)| format!("{stream}: {}", keys::name_of(overflow))).collect();
             Some(if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) })
@@ -169,8 +172,8 @@ fn explained<S>(module: &'static str, name: &str, key: &Key<S>, section: &mut S,
     Explanation { module, key: name.to_owned(), value, is_number: slot.is_number(), unit, origin }
 }
 
-/// Addresses of Redis without what may be a name, a password or a parameter that holds one.
-fn without_secrets(urls: &str) -> String {
+/// Addresses without what may be a name, a password or a parameter that holds one.
+pub(crate) fn without_secrets(urls: &str) -> String {
     let masked = urls.split(',').map(|url| {
         let url = url.trim();
         let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));

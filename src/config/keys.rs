@@ -29,6 +29,8 @@ pub(super) enum Slot<'a> {
     Text(&'a mut Option<String>),
     /// One that may hold a password, so that it is never shown.
     Url(&'a mut String),
+    /// One that is no secret, unless somebody writes a password into it.
+    Endpoint(&'a mut Option<String>),
     /// One that nobody may see, in whatever form it was written.
     Token(&'a mut Option<Token>),
     /// One text or a list of them.
@@ -113,7 +115,7 @@ pub(super) const ADMIN: &[Key<AdminConfig>] = &[
     key("host", |s| Slot::Host(&mut s.host)),
     key("port", |s| Slot::Port(&mut s.port)),
     key("token", |s| Slot::Token(&mut s.token)),
-    key("otlp_endpoint", |s| Slot::Text(&mut s.otlp_endpoint)),
+    key("otlp_endpoint", |s| Slot::Endpoint(&mut s.otlp_endpoint)),
 ];
 
 /// What `fsync` may hold instead of a word.
@@ -200,7 +202,7 @@ impl Slot<'_> {
                 *field = text.clone();
                 true
             }
-            (Self::Text(field), Scalar::Text(text)) if !text.trim().is_empty() => {
+            (Self::Text(field) | Self::Endpoint(field), Scalar::Text(text)) if !text.trim().is_empty() => {
                 *field = Some(text.clone());
                 true
             }
@@ -247,6 +249,7 @@ impl Slot<'_> {
             Self::Port(_) => "a whole number from 0 to 65535".to_owned(),
             Self::Host(_) => "a host name or an address such as 127.0.0.1, without port or brackets".to_owned(),
             Self::Text(_) => "a text that is not empty".to_owned(),
+            Self::Endpoint(_) => "an address such as http://localhost:4318".to_owned(),
             Self::Url(_) => "an address such as redis://localhost:6379, or several parted by commas".to_owned(),
             Self::Token(_) => "a text of visible ASCII characters without spaces, in quotes if it looks like anything else".to_owned(),
             Self::Origins(_) => {
@@ -274,7 +277,7 @@ impl Slot<'_> {
         match self {
             Self::Port(field) => Some(field.to_string()),
             Self::Host(field) => Some((*field).clone()),
-            Self::Text(field) => (*field).clone(),
+            Self::Text(field) | Self::Endpoint(field) => (*field).clone(),
             Self::Millis(field) | Self::Grace(field) => Some(field.as_millis().to_string()),
             Self::Number(field, _) => Some(field.to_string()),
             Self::Bytes(field) => Some(field.to_string()),

@@ -11,7 +11,7 @@ use super::expand::{self, Expanded, Scalar};
 use super::keys::{self, Key, Slot, Tls};
 use super::source::Node;
 use super::wording::{self, hint, nearest, plain, quotable};
-use super::{Config, StreamConfig, TlsFiles, WorkerConfig};
+use super::{Config, StreamConfig, TlsFiles, WorkerConfig, ports};
 
 type Mapping = BTreeMap<String, Node>;
 
@@ -105,6 +105,10 @@ impl Reader<'_> {
                 }
             } else if name != "modules" {
                 let known: Vec<_> = keys::LISTENER.iter().map(|key| key.name).chain(["log", "modules"]).collect();
+                // The engine may have keys here that we do not know. What looks like one of ours is one: without its `token` a port would be open.
+                if nearest(name, &known).is_some() {
+                    return Err(ConfigError::UnknownKey { key: plain(name), hint: hint(name, &known) });
+                }
                 self.warn(format!("{}: unknown key without effect; {}", plain(name), hint(name, &known)));
             }
         }
@@ -157,7 +161,15 @@ impl Reader<'_> {
         let own = |module: Option<String>| module.map(|at| format!("{at}.config"));
         (self.written.stream_at, self.written.worker_at, self.written.admin_at) = (own(stream_at), own(worker_at), own(admin_at));
         let (stream_at, worker_at) = (self.written.stream_at.as_deref(), self.written.worker_at.as_deref());
-        compare(&config.stream, stream_at.unwrap_or(STREAM), &config.worker, worker_at.unwrap_or(WORKER))
+        compare(&config.stream, stream_at.unwrap_or(STREAM), &config.worker, worker_at.unwrap_or(WORKER))?;
+        let port_of_workers = worker_at.map(|at| format!("{at}.port")).filter(|at| self.written.values.contains_key(at));
+        let port_of = |at: Option<&str>, class: &str| format!("{}.port", at.unwrap_or(class));
+        let names = [
+            port_of_workers.unwrap_or_else(|| "port".to_owned()),
+            port_of(stream_at, STREAM),
+            port_of(self.written.admin_at.as_deref(), ADMIN),
+        ];
+        ports::refuse_equal(config, &names)
     }
 
     /// The class of a module or an adapter, and the mapping that names it.
@@ -282,7 +294,7 @@ impl Reader<'_> {
         }
         let secret = matches!(slot, Slot::Token(_));
         slot.set(&found.scalar).map_err(|expected| match secret {
-            true => ConfigError::BadValue { key: at.to_owned(), found: "something else (not shown)".to_owned(), expected },
+            true => ConfigError::BadValue { key: at.to_owned(), found: wording::found_secret(&found), expected },
             false => bad_scalar(at, &found, &expected),
         })?;
         self.written.values.insert(at.to_owned(), found.variable);

@@ -1,6 +1,6 @@
 //! What messages say of the file: the value found, the key that was probably meant. Nothing here repeats a password.
 
-use super::expand::{self, Scalar};
+use super::expand::{self, Expanded, Scalar};
 
 /// A text of the file is repeated in a message up to this length.
 const SHOWN_CHARS: usize = 64;
@@ -13,8 +13,18 @@ pub(super) fn found(scalar: &Scalar, variable: Option<&str>) -> String {
         Scalar::Bool(value) => format!("{value}{from}"),
         Scalar::Int(value) => format!("{value}{from}"),
         Scalar::Float(value) => format!("{value}{from}"),
+        Scalar::Text(text) if variable.is_some() && text.is_empty() => format!("nothing{from}, which is empty"),
         Scalar::Text(_) if variable.is_some() => format!("a text{from}"),
         Scalar::Text(text) => format!("the text {}", quotable(text)),
+    }
+}
+
+/// A value that nobody may see, in words.
+pub(super) fn found_secret(found: &Expanded) -> String {
+    match (&found.variable, &found.scalar) {
+        (Some(variable), Scalar::Text(text)) if text.is_empty() => format!("nothing from ${{{variable}}}, which is empty"),
+        (Some(variable), _) => format!("something else from ${{{variable}}} (not shown)"),
+        (None, _) => "something else (not shown)".to_owned(),
     }
 }
 

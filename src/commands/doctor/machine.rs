@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::Check;
+use super::{Check, Owner};
 use crate::config::Config;
 use crate::serve::BACKLOG;
 
@@ -14,23 +14,36 @@ const OTHER_FILES: u64 = 1_000;
 /// With less, not even the store opens for sure.
 const FEWEST_FILES: u64 = 256;
 
-pub(super) fn check(config: Option<&Config>) -> Vec<Check> {
-    [config.map(open_files), backlog(), Some(clock())].into_iter().flatten().collect()
+pub(super) fn check(config: Option<&Config>, owner: &Owner) -> Vec<Check> {
+    [config.map(|config| open_files(config, owner)), backlog(), Some(clock())].into_iter().flatten().collect()
 }
 
-fn open_files(config: &Config) -> Check {
+fn open_files(config: &Config, owner: &Owner) -> Check {
     const WHAT: &str = "open files";
     const ADVICE: &str = "`ulimit -n`, or LimitNOFILE= of the systemd unit; or lower `max_connections`";
     let (streams, workers) = (config.stream.settings.max_connections, config.worker.settings.max_connections);
     let needed = OTHER_FILES.saturating_add(streams as u64).saturating_add(workers as u64);
-    match getrlimit(Resource::Nofile).current {
-        None => Check::ok(WHAT, "without a limit"),
-        Some(limit) if limit >= needed => Check::ok(WHAT, format!("up to {limit}")),
+    let of_server = match owner {
+        Owner::Process(id) => limit_of(*id).map(|limit| (limit, format!("for the server, process {id}"))),
+        _ => None,
+    };
+    // systemd and containers give a server limits of its own.
+    let (limit, whose) = of_server.unwrap_or_else(|| (getrlimit(Resource::Nofile).current, "in this shell".to_owned()));
+    match limit {
+        None => Check::ok(WHAT, format!("without a limit {whose}")),
+        Some(limit) if limit >= needed => Check::ok(WHAT, format!("up to {limit} {whose}")),
         Some(limit) => {
-            let detail = format!("up to {limit}; {streams} clients and {workers} workers (`max_connections`) need {needed}");
+            let detail = format!("up to {limit} {whose}; {streams} clients and {workers} workers (`max_connections`) need {needed}");
             if limit < FEWEST_FILES { Check::fail(WHAT, detail, ADVICE) } else { Check::warn(WHAT, detail, ADVICE) }
         }
     }
+}
+
+/// How many files a process may have open; `None` inside where that is any number, and outside where it is not known.
+fn limit_of(process: u32) -> Option<Option<u64>> {
+    let limits = fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
+    let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?;
+    if soft == "unlimited" { Some(None) } else { soft.parse().ok().map(Some) }
 }
 
 fn backlog() -> Option<Check> {

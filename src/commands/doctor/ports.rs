@@ -8,7 +8,8 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Check;
+use super::{Check, Owner, Verdict};
+use crate::admin::Admin;
 use crate::client::http::{self, Health};
 use crate::client::{Address, ClientError, Worker};
 use crate::config::Config;
@@ -20,23 +21,35 @@ const STREAMS: &str = "stream port";
 const ADMIN: &str = "admin port";
 /// How long a server may take to say whether it is ready.
 const PATIENCE: Duration = Duration::from_secs(5);
-pub(super) async fn check(config: &Config) -> Vec<Check> {
+
+/// The ports of a configuration whose store `owner` has.
+pub(super) async fn check(config: &Config, owner: &Owner) -> Vec<Check> {
     let workers = match free(WORKERS, &config.worker.host, config.worker.port) {
         Ok(check) => check,
-        Err(at) => workers(at, Address::of_workers(None, None, config)).await,
+        Err(at) => ours(workers(at, Address::of_workers(None, None, config)).await, at, owner),
     };
     let streams = match free(STREAMS, &config.stream.host, config.stream.port) {
         Ok(check) => check,
-        Err(at) => health(STREAMS, at, Address::of_streams(None, None, config)).await,
+        Err(at) => ours(health(STREAMS, at, Address::of_streams(None, None, config)).await, at, owner),
     };
     if !config.admin.enabled {
         return vec![workers, streams];
     }
-    let admin = match free(ADMIN, &config.admin.host, config.admin.port) {
-        Ok(check) => check,
-        Err(at) => health(ADMIN, at, Address::of_admin(None, None, config)).await,
+    let admin = match (Admin::check(&config.admin), free(ADMIN, &config.admin.host, config.admin.port)) {
+        (Err(error), _) => Check::fail(ADMIN, format!("{error:#}"), "the server does not start like this"),
+        (Ok(()), Ok(check)) => check,
+        (Ok(()), Err(at)) => ours(health(ADMIN, at, Address::of_admin(None, None, config)).await, at, owner),
     };
     vec![workers, streams, admin]
+}
+
+/// What a port comes to where a Weir has it: well, unless that is not the one of this configuration, since nobody has the store.
+fn ours(check: Check, at: SocketAddr, owner: &Owner) -> Check {
+    if *owner != Owner::Nobody || check.verdict == Verdict::Fail {
+        return check;
+    }
+    let detail = format!("{at} is taken by another Weir, which is not on the store of this configuration");
+    Check::fail(check.what, detail, "set another `port`, or the `file_path` of that one")
 }
 
 /// What a port that nobody has comes to.

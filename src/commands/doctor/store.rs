@@ -36,8 +36,15 @@ fn place(path: &Path, there: &Path, exists: bool) -> Check {
         let advice = "give the folder to the user that the server runs as, or set another `file_path`";
         return Check::fail(STORE, format!("{} cannot be written: {error}", there.display()), advice);
     }
+    let stray = match folder::look(path) {
+        Ok(stray) => stray,
+        Err(error) => return Check::fail(STORE, error.to_string(), "a server does not start on it"),
+    };
     if !exists {
         return Check::ok(STORE, format!("{shown} will be made"));
+    }
+    if let Some(found) = stray {
+        return Check::warn(STORE, format!("beside the store, {shown} holds {found}"), "it is left alone; move it away");
     }
     match folder::owner(path) {
         Ok(None) => Check::ok(STORE, format!("{shown} can be written, and nobody uses it")),

@@ -33,6 +33,8 @@ fn reference_resolves_as_in_the_table() {
         ("$${A}", "$value"),
         ("${UNSET:${A}}", "${A}"),
         ("x${EMPTY}", "x"),
+        ("${EMPTY:abc}", "abc"),
+        ("'${EMPTY:abc}'", "abc"),
         ("${A", "${A"),
         ("a$", "a$"),
     ] {
@@ -50,6 +52,7 @@ fn plain_reference_is_typed_as_yaml_would() {
         ("${HEX}", 16),
         ("${SPACED}", 4000),
         ("${EMPTY}", 49134),
+        ("${EMPTY:4000}", 4000),
         ("${UNSET:}", 49134),
         ("${UNSET:~}", 49134),
     ] {
@@ -97,6 +100,20 @@ fn empty_variable_leaves_the_default_with_a_warning() {
     let config = load_with(stream("auth_function: ${AUTH}"), &[("AUTH", "")]).unwrap();
     assert_eq!(config.stream.settings.auth_function, None);
     assert_eq!(config.warnings, ["modules[0].config.auth_function: environment variable AUTH is empty; the default holds"]);
+    let path = adapter("KvStore", "file_path: ${DIR:/data}");
+    let AdapterConfig::File { path, .. } = load_with(path, &[("DIR", "")]).unwrap().stream.adapter else { panic!("files") };
+    assert_eq!(path.to_str(), Some("/data"));
+}
+
+#[test]
+fn empty_variable_in_quotes_is_named_where_nothing_may_stand() {
+    for (text, said) in [
+        ("token: \"${T}\"".to_owned(), "token: found nothing from ${T}, which is empty, expected a text of visible"),
+        (stream("port: '${T}'"), "modules[0].config.port: found nothing from ${T}, which is empty, expected a whole number"),
+    ] {
+        let error = load_with(text, &[("T", "")]).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
 }
 
 #[test]

@@ -82,6 +82,14 @@ fn origins_are_the_line_and_the_variable_and_else_the_default() {
 }
 
 #[test]
+fn endpoint_is_shown_without_a_password() {
+    let module = |endpoint: &str| format!("modules: [{{ class: modules::admin::AdminModule, config: {{ otlp_endpoint: '{endpoint}' }} }}]");
+    let found = explained(&module("http://user:hunter2@h:1/p"), &[]);
+    assert_eq!(shown(&found, "admin", "otlp_endpoint").0, "http://…@h:1/p");
+    assert_eq!(shown(&explained(&module("http://h:1"), &[]), "admin", "otlp_endpoint").0, "http://h:1");
+}
+
+#[test]
 fn keys_of_an_adapter_are_those_of_its_class() {
     let redis = explained(&adapter("RedisAdapter", "redis_url: 'redis://u:hunter2@h:1', history: 7"), &[]);
     assert_eq!(shown(&redis, "stream", "adapter.config.redis_url").0, "redis://…@h:1");

@@ -35,9 +35,32 @@ fn unknown_key_is_refused_with_its_path_and_the_likely_one() {
 }
 
 #[test]
-fn unknown_top_level_key_only_warns() {
-    let config = loaded(&format!("prot: 1\n{}", stream("")));
-    assert_eq!(config.warnings, ["prot: unknown key without effect; did you mean `port`?"]);
+fn unknown_top_level_key_only_warns_unless_it_is_nearly_one_of_ours() {
+    let config = loaded(&format!("cluster: 1\n{}", stream("")));
+    assert_eq!(config.warnings, ["cluster: unknown key without effect; there are host, port, token, log, modules"]);
+    for (key, meant) in
+        [("prot: 1", "port"), ("tokn: secret", "token"), ("modulse: []", "modules"), ("hosts: a", "host"), ("logs: {}", "log")]
+    {
+        let name = key.split(':').next().unwrap();
+        assert_eq!(refused(&format!("{key}\n{}", stream(""))), format!("{name}: unknown key; did you mean `{meant}`?"));
+    }
+}
+
+#[test]
+fn port_of_another_listener_is_refused() {
+    let admin = |config: &str| format!("modules: [{{ class: modules::admin::AdminModule, config: {{ {config} }} }}]");
+    for (text, said) in [
+        (format!("port: 3112\n{}", stream("")), "modules[0].config.port: 3112 is that of port already; take another one"),
+        (stream("port: 49134"), "modules[0].config.port: 49134 is that of port already; take another one"),
+        (worker("port: 3112"), "modules::stream::StreamModule.port: 3112 is that of modules[0].config.port already; take another one"),
+        (admin("port: 3112"), "modules[0].config.port: 3112 is that of modules::stream::StreamModule.port already; take another one"),
+        (format!("host: localhost\n{}", admin("port: 49134")), "modules[0].config.port: 49134 is that of port already; take another one"),
+    ] {
+        assert_eq!(refused(&text), said);
+    }
+    loaded(&format!("port: 0\n{}", stream("port: 0")));
+    loaded(&admin("port: 3112, enabled: false"));
+    loaded(&format!("host: 127.0.0.1\nport: 3112\n{}", stream("host: 127.0.0.2")));
 }
 
 #[test]

@@ -83,6 +83,62 @@ async fn wrong_file_is_a_failure_with_the_whole_error() {
 }
 
 #[tokio::test]
+async fn what_stops_a_start_is_wrong_here_too() {
+    let with = |module: &str, config: &str| format!("port: 0\nmodules:\n- class: modules::{module}\n  config: {{ {config} }}\n");
+    let redis = "port: 0, adapter: { class: 'modules::stream::adapters::RedisAdapter', config: { redis_url: nonsense } }";
+    for (text, said) in [
+        (with("admin::AdminModule", "host: 0.0.0.0, port: 0"), "needs a `token`"),
+        (with("admin::AdminModule", "port: 0, otlp_endpoint: collector"), "`otlp_endpoint`"),
+        (format!("log: {{ filter: 'a=b=c' }}\n{}", with("stream::StreamModule", "port: 0")), "log.filter"),
+        (with("stream::StreamModule", redis), "not an address"),
+        (
+            format!("{}- class: modules::admin::AdminModule\n", with("stream::StreamModule", "port: 9464")),
+            "9464 is that of modules[0].config.port already",
+        ),
+        (format!("tokn: secret\n{}", with("stream::StreamModule", "port: 0")), "did you mean `token`?"),
+    ] {
+        // Two of them would be taken from others that run beside this test; what is wrong is seen before.
+        let text = if text.contains("stream::") {
+            text
+        } else {
+            format!("{text}- class: modules::stream::StreamModule\n  config: {{ port: 0 }}\n")
+        };
+        let text =
+            if text.contains("admin::") { text } else { format!("{text}- class: modules::admin::AdminModule\n  config: {{ port: 0 }}\n") };
+        let (folder, path) = file(&text);
+        let wrong = weir_by(&path, &["check-config"]).await;
+        assert!(wrong.code == 1 && wrong.stdout.contains("\nwrong  ") && wrong.stdout.contains(said), "{text}{}", wrong.stdout);
+        let started = ended(program(&["serve", "--config"]).arg(&path).current_dir(folder.path())).await;
+        assert!(started.code == 1 && started.stderr.contains(said), "{text}{}", started.stderr);
+        let doctor = ended(program(&["doctor", "--config"]).arg(&path).current_dir(folder.path())).await;
+        assert!(doctor.code == 1 && doctor.stdout.contains(said), "{text}{}", doctor.stdout);
+    }
+}
+
+#[tokio::test]
+async fn variables_that_hold_are_named() {
+    let (_folder, path) = file("log: { filter: warn }\n");
+    let mut command = program(&["check-config", "--json", "--config"]);
+    command.arg(&path).env("WEIR_LOG", "debug").env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+    let json = ended(&mut command).await.json();
+    let of = |variable: &str| json!({"from": "environment", "line": null, "variables": [variable]});
+    let (filter, endpoint) = (key(&json, "log", "filter"), key(&json, "admin", "otlp_endpoint"));
+    assert_eq!((&filter["value"], &filter["origin"]), (&json!("debug"), &of("WEIR_LOG")));
+    assert_eq!((&endpoint["value"], &endpoint["origin"]), (&json!("http://collector:4318/v1/traces"), &of("OTEL_EXPORTER_OTLP_ENDPOINT")));
+}
+
+#[tokio::test]
+async fn last_file_that_is_named_counts_and_else_that_of_the_variable() {
+    let ((_one, one), (_two, two)) = (file("port: 1\n"), file("port: 2\n"));
+    let port = async |command: &mut tokio::process::Command| key(&ended(command).await.json(), "worker", "port")["value"].clone();
+    assert_eq!(port(program(&["--config"]).arg(&one).arg("--config").arg(&two).args(["check-config", "--json"])).await, 2);
+    assert_eq!(port(program(&["--config"]).arg(&one).args(["check-config", "--json", "-c"]).arg(&two)).await, 2);
+    assert_eq!(port(program(&["check-config", "--json"]).env("WEIR_CONFIG", &one)).await, 1);
+    assert_eq!(port(program(&["check-config", "--json", "-c"]).arg(&two).env("WEIR_CONFIG", &one)).await, 2);
+    assert_eq!(port(program(&["check-config", "--json"]).env("WEIR_CONFIG", "")).await, 49134);
+}
+
+#[tokio::test]
 async fn without_a_file_the_defaults_are_shown() {
     let shown = weir(&["check-config"]).await.printed();
     assert!(shown.starts_with("configuration  no file; everything has its default\n"), "{shown}");

@@ -115,20 +115,79 @@ async fn doctor_meets_the_server_that_runs() {
 
 #[tokio::test]
 async fn port_that_something_else_has_is_a_failure_that_says_how_to_find_it() {
-    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = stranger.local_addr().unwrap().to_string();
-    // It ends with the process.
-    thread::spawn(move || while stranger.accept().is_ok() {});
+    let stranger = || {
+        let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = stranger.local_addr().unwrap().to_string();
+        // It ends with the process.
+        thread::spawn(move || while stranger.accept().is_ok() {});
+        address
+    };
+    let addresses = [stranger(), stranger(), stranger()];
     let store = TempDir::new().unwrap();
-    let admin = json!({"port": parts(&address).1});
-    let place = Place::new(&address, &address, &files(store.path())).administered(&admin);
+    let admin = json!({"port": parts(&addresses[2]).1});
+    let place = Place::new(&addresses[0], &addresses[1], &files(store.path())).administered(&admin);
     let (checks, code) = place.checks().await;
     assert_eq!(code, 1);
-    for what in ["worker port", "stream port", "admin port"] {
-        assert_is(&checks, what, "fail", &[&address, "taken by something else", "ss -ltnp", "another `port`"]);
+    for (what, address) in ["worker port", "stream port", "admin port"].into_iter().zip(&addresses) {
+        assert_is(&checks, what, "fail", &[address, "taken by something else", "ss -ltnp", "another `port`"]);
     }
     let said = place.doctor(&[]).await;
     assert!(said.code == 1 && said.stdout.contains("fail  stream port    "), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn ports_of_another_deployment_are_a_failure() {
+    let (store, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let server = Server::on(store.path(), &json!({}), &[]).unwrap();
+    let (_, admin) = parts(server.admin());
+    for path in [other.path().join("to be made"), other.path().to_owned()] {
+        let place = Place::new(server.workers(), server.streams(), &files(&path)).administered(&json!({"port": admin}));
+        let (checks, code) = place.checks().await;
+        assert_eq!(code, 1, "{checks}");
+        for what in ["worker port", "stream port", "admin port"] {
+            assert_is(&checks, what, "fail", &["another Weir", "another `port`"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn store_that_does_not_open_is_a_failure_and_what_is_beside_one_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let at = |path: &Path| Place::new("127.0.0.1:0", "127.0.0.1:0", &files(path));
+    let (notes, engine, store) = (folder.path().join("notes"), folder.path().join("engine"), folder.path().join("store"));
+    for (path, file) in [(&notes, "notes.txt"), (&engine, "chat.bin")] {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join(file), "").unwrap();
+        let (checks, code) = at(path).checks().await;
+        assert_eq!(code, 1);
+        assert_is(&checks, "store", "fail", &["is not a Weir store", file]);
+    }
+    Server::on(&store, &json!({}), &[]).unwrap().terminate();
+    std::fs::create_dir(store.join("streams")).unwrap();
+    let (checks, code) = at(&store).checks().await;
+    assert_eq!(code, 0, "{checks}");
+    assert_is(&checks, "store", "warn", &["\"streams\"", "move it away"]);
+    // It stops nobody.
+    Server::on(&store, &json!({}), &[]).unwrap().terminate();
+    let (checks, code) = at(&store.join("within")).checks().await;
+    assert_eq!(code, 1);
+    assert_is(&checks, "store", "fail", &["lies within the folder of the store"]);
+}
+
+#[tokio::test]
+async fn open_files_are_those_of_the_server_that_has_the_store() {
+    let store = TempDir::new().unwrap();
+    let server = Server::on(store.path(), &json!({}), &[]).unwrap();
+    let place = Place::new("127.0.0.1:0", "127.0.0.1:0", &files(store.path()));
+    let (checks, _) = place.checks().await;
+    let owner = std::fs::read_to_string(store.path().join("LOCK")).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", owner.trim().trim_start_matches("process "))).unwrap();
+    let limit = limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().nth(3).unwrap().to_owned();
+    let (_, said) = of(&checks, "open files");
+    assert!(said.contains(&format!("{limit} for the server, {}", owner.trim())), "{said}");
+    server.kill();
+    let (checks, _) = place.checks().await;
+    assert!(of(&checks, "open files").1.contains("in this shell"), "{checks}");
 }
 
 #[tokio::test]

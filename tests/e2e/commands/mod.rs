@@ -57,7 +57,7 @@ impl Ended {
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    for name in ["WEIR_TOKEN", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_LOG", "SSL_CERT_FILE"] {
+    for name in ["WEIR_TOKEN", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "RUST_LOG", "WEIR_LOG", "WEIR_CONFIG", "SSL_CERT_FILE"] {
         command.env_remove(name);
     }
     command

@@ -53,6 +53,14 @@ impl RedisOptions {
         }
     }
 
+    /// Looks at `url` without asking anybody.
+    ///
+    /// # Errors
+    /// Where it is no address.
+    pub fn check(&self) -> Result<(), RedisError> {
+        self.seeds().map(drop)
+    }
+
     /// Where Redis is, for people: `redis://host:port` for each address, without user and password.
     #[must_use]
     pub fn addresses(&self) -> String {
