@@ -30,14 +30,12 @@ pub(crate) const MAGENTA: Style = AnsiColor::Magenta.on_default();
 pub(crate) struct Output {
     out: AutoStream<Stdout>,
     json: bool,
-    columns: Option<usize>,
+    terminal: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        let terminal = io::stdout().is_terminal();
-        let columns = terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
-        Self { out: anstream::stdout(), json, columns: columns.map(|(width, _)| usize::from(width.0)) }
+        Self { out: anstream::stdout(), json, terminal: io::stdout().is_terminal() }
     }
 
     /// Whether results are for scripts.
@@ -45,9 +43,10 @@ impl Output {
         self.json
     }
 
-    /// How wide the terminal is; `None` where the output goes elsewhere.
+    /// How wide the terminal is now; `None` where the output goes elsewhere.
     pub(crate) fn columns(&self) -> Option<usize> {
-        self.columns
+        let size = self.terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
+        size.map(|(width, _)| usize::from(width.0))
     }
 
     /// Writes a line for people.
@@ -72,7 +71,7 @@ impl Output {
     /// Where it cannot be written.
     pub(crate) fn value(&mut self, word: &str, text: &str) -> io::Result<()> {
         let indent = if word.is_empty() { 0 } else { word.len() + 2 };
-        let pretty = json::pretty(text, self.columns.unwrap_or(COLUMNS).saturating_sub(indent));
+        let pretty = json::pretty(text, self.columns().unwrap_or(COLUMNS).saturating_sub(indent));
         let pretty = pretty.replace('\n', &format!("\n{:indent$}", ""));
         if word.is_empty() { writeln!(self, "{pretty}") } else { writeln!(self, "{DIM}{word}{DIM:#}  {pretty}") }
     }
@@ -112,6 +111,13 @@ impl Write for Raw {
 fn end_where_nobody_reads(error: &io::Error) {
     if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
+    }
+}
+
+/// Tells who types that it is waited for; a pipe needs no telling.
+pub(crate) fn tell_of_standard_input() {
+    if io::stdin().is_terminal() {
+        note(format_args!("{DIM}reading standard input, up to Ctrl-D{DIM:#}"));
     }
 }
 

@@ -7,14 +7,14 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use serde_json::json;
 use weir_actors::adapter::file::maintain::{self, Copied};
 use weir_actors::adapter::file::verify::{self, Verification};
-use weir_actors::adapter::file::{FileOptions, FileStore};
+use weir_actors::adapter::file::{FileOptions, FileStore, FolderError};
 
-use super::output::{GREEN, Output, RED, Raw};
+use super::output::{GREEN, Output, RED, Raw, tell_of_standard_input};
 use crate::config::{AdapterConfig, Config};
 use crate::control::{Client, Import, Request};
 
@@ -31,12 +31,15 @@ pub(crate) enum StoreCommand {
         output: Option<PathBuf>,
     },
     /// Read a stream that `export` has written. Where the server runs, subscribers and triggers see each item come.
-    #[command(after_help = "Example:\n  weir import chat.ndjson --as chat-again")]
+    #[command(after_help = "Examples:\n  weir import chat.ndjson --as chat-again\n  weir --config weir.yaml import chat.ndjson --create")]
     Import {
         /// The file; standard input where it is missing.
         file: Option<PathBuf>,
         #[command(flatten)]
         how: Import,
+        /// Make a store where there is none, and no server either.
+        #[arg(long)]
+        create: bool,
     },
     /// Copy the whole store into a folder, as it is at one moment, while the server runs or without it.
     #[command(after_help = "Example:\n  weir backup /backups/monday")]
@@ -69,14 +72,27 @@ pub(super) fn run(command: StoreCommand, config: &Config, out: &mut Output) -> a
     match command {
         StoreCommand::Export { stream, output } => {
             export(store_folder(config)?, &stream, output.as_deref())?;
+            // Standard output has the stream itself.
+            if let Some(path) = output.filter(|_| out.is_json()) {
+                out.json(&json!({"path": path}).to_string())?;
+            }
         }
-        StoreCommand::Import { file, how } => {
+        StoreCommand::Import { file, how, create } => {
+            let store = store_folder(config)?;
             let from: Box<dyn Read> = match &file {
                 Some(path) => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
-                None => Box::new(io::stdin()),
+                None => {
+                    tell_of_standard_input();
+                    Box::new(io::stdin())
+                }
             };
-            let items = import(config, from, how)?;
-            if out.is_json() { out.json(&json!({"items": items}).to_string())? } else { out.line(format_args!("{items} items imported"))? }
+            let items = import(config, store, from, (how, create))?;
+            if out.is_json() {
+                out.json(&json!({"items": items, "store": store}).to_string())?;
+            } else {
+                let many = if items == 1 { "" } else { "s" };
+                out.line(format_args!("{items} item{many} imported into {}", store.display()))?;
+            }
         }
         StoreCommand::Backup { folder } => {
             let (store, to) = (store_folder(config)?, std::path::absolute(&folder)?);
@@ -88,14 +104,17 @@ pub(super) fn run(command: StoreCommand, config: &Config, out: &mut Output) -> a
         }
         StoreCommand::Restore { folder, replace } => {
             let store = store_folder(config)?;
-            let copied = maintain::restore(&folder, store, replace)?;
+            let copied = maintain::restore(&folder, store, replace).map_err(|error| of_folder(error, &folder))?;
             tell_copied("restored from", &folder, &copied, out)?;
         }
         StoreCommand::Verify { folder } => {
             let store = folder.as_deref().map_or_else(|| store_folder(config), Ok)?;
             let found: Verification = match Client::connect(store) {
                 Some(server) => server.ask(&Request::Verify, &mut io::empty())?,
-                None => verify::verify(store)?,
+                None => verify::verify(store).map_err(|error| match &folder {
+                    Some(folder) => of_folder(error, folder),
+                    None => error.into(),
+                })?,
             };
             return tell_verified(store, &found, out);
         }
@@ -103,11 +122,25 @@ pub(super) fn run(command: StoreCommand, config: &Config, out: &mut Output) -> a
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is wrong with a folder of the command line, where `file_path` has nothing to do with it.
+fn of_folder(error: FolderError, named: &Path) -> anyhow::Error {
+    const ADVICE: &str = "give a folder that `weir backup` has written, or that of a store";
+    match error {
+        FolderError::NotAStore { path, found } if path == named => {
+            anyhow!("{} is not a Weir store: it holds {found}; {ADVICE}", path.display())
+        }
+        FolderError::NoStore { path } if path == named => anyhow!("{} holds no Weir store; {ADVICE}", path.display()),
+        error => error.into(),
+    }
+}
+
 fn store_folder(config: &Config) -> anyhow::Result<&Path> {
     match &config.stream.adapter {
         AdapterConfig::File { path, .. } => Ok(path),
         AdapterConfig::InMemory => bail!("the configured adapter keeps items in memory; there is no store to work on"),
-        AdapterConfig::Redis(_) => bail!("the configured adapter keeps items in Redis; look after them there"),
+        AdapterConfig::Redis(_) => bail!(
+            "the configured adapter keeps items in Redis, which has its own backups (BGSAVE, or its append-only file); this command is for a store in files"
+        ),
         AdapterConfig::Functions(prefix) => bail!("the configured adapter is a worker's, {prefix}; look after its items there"),
     }
 }
@@ -135,10 +168,10 @@ fn export_to(store: &Path, stream: &str, out: &mut impl Write) -> anyhow::Result
     }
 }
 
-fn import(config: &Config, mut from: Box<dyn Read>, how: Import) -> anyhow::Result<u64> {
-    match Client::connect(store_folder(config)?) {
+fn import(config: &Config, store: &Path, mut from: Box<dyn Read>, (how, create): (Import, bool)) -> anyhow::Result<u64> {
+    match Client::connect(store) {
         Some(server) => server.ask(&Request::Import(how), &mut from),
-        None => import::run(config, from, &how),
+        None => import::run(config, from, &how, create),
     }
 }
 

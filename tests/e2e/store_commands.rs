@@ -110,6 +110,7 @@ async fn export_is_the_same_with_a_server_and_without() {
     assert_eq!(place.weir(&["export", "s", "--output", "file"]).await, "");
     assert_eq!(fs::read_to_string(place.path("file")).unwrap(), EXPORTED);
     assert!(place.fails(&["export", "s", "--output", "file"]).await.contains("file"));
+    assert_eq!(place.weir(&["export", "s", "-o", "named", "--json"]).await, "{\"path\":\"named\"}\n");
     assert!(place.fails(&["export", "none", "-o", "other"]).await.contains("stream \"none\" holds nothing"));
     assert!(!place.path("other").exists());
 }
@@ -125,7 +126,7 @@ async fn import_into_a_running_server_is_seen_by_subscribers_and_triggers() {
     let (mut subscriber, _) = Subscriber::of(&server, "s", "g").await;
     let ended = place.weir_with(&["import"], EXPORTED.as_bytes()).await;
     assert!(ended.success, "{}", ended.stderr);
-    assert_eq!(ended.stdout, "3 items imported\n");
+    assert_eq!(ended.stdout, format!("3 items imported into {}\n", place.store().display()));
     for item in ["z", "a"] {
         let frame = subscriber.next_frame().await;
         assert_eq!((&frame["id"], &frame["event"]["type"]), (&json!(item), &json!("create")));
@@ -145,7 +146,9 @@ async fn import_into_a_running_server_is_seen_by_subscribers_and_triggers() {
 async fn import_without_a_server_is_there_when_it_starts() {
     let place = Place::new();
     fs::write(place.path("file"), EXPORTED).unwrap();
-    assert_eq!(place.weir(&["import", "file"]).await, "3 items imported\n");
+    assert!(place.fails(&["import", "file"]).await.contains("holds no Weir store") && !place.store().exists());
+    let imported = format!("3 items imported into {}\n", place.store().display());
+    assert_eq!(place.weir(&["import", "file", "--create"]).await, imported);
     assert!(place.fails(&["import", "file"]).await.contains("`--merge`"));
     place.weir(&["import", "file", "--merge"]).await;
     let cut = EXPORTED.rsplit_once("{\"end\"").unwrap().0;
@@ -158,6 +161,7 @@ async fn import_without_a_server_is_there_when_it_starts() {
     assert_eq!(place.weir(&["export", "s"]).await, EXPORTED);
     let ended = place.weir_with(&["import", "--as", "cut2"], cut.as_bytes()).await;
     assert!(!ended.success && ended.stderr.contains("cut off"), "{}", ended.stderr);
+    assert!(place.fails(&["import", "--as", "none"]).await.contains("there is nothing to read"));
 }
 
 #[tokio::test]
@@ -205,6 +209,12 @@ async fn verify_reports_damage_and_ends_with_a_failure() {
     assert!(found.contains("damaged: ") && found.contains(".sst"), "{found}");
     assert!(place.weir(&["verify"]).await.ends_with("everything can be read\n"));
     assert!(place.fails(&["verify", "nowhere"]).await.contains("holds no Weir store"));
+    fs::create_dir(place.path("foreign")).unwrap();
+    fs::write(place.path("foreign/notes.txt"), "").unwrap();
+    for command in ["verify", "restore"] {
+        let said = place.fails(&[command, "foreign"]).await;
+        assert!(said.contains("notes.txt") && said.contains("`weir backup` has written") && !said.contains("file_path"), "{said}");
+    }
     let refused = place.fails(&["restore", "backup", "--replace"]).await;
     assert!(refused.contains("is damaged"), "{refused}");
     assert!(place.weir(&["verify"]).await.ends_with("everything can be read\n"));

@@ -4,9 +4,9 @@ use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use tokio::io::{AsyncRead, BufReader, ReadBuf};
-use weir_actors::adapter::file::FileStore;
+use weir_actors::adapter::file::{FileStore, FolderError};
 use weir_actors::settings::Settings;
 use weir_actors::streams::Streams;
 
@@ -24,13 +24,17 @@ impl<R: Read + Unpin> AsyncRead for Blocking<R> {
     }
 }
 
-/// Reads NDJSON and sets its items; how many.
+/// Reads NDJSON and sets its items; how many. Only with `create` a store is made: where there is none, `--config` was probably forgotten.
 ///
 /// # Errors
 /// What is wrong with the file or the store; what was set before stays.
-pub(super) fn run(config: &Config, from: impl Read + Unpin, import: &Import) -> anyhow::Result<u64> {
+pub(super) fn run(config: &Config, from: impl Read + Unpin, import: &Import, create: bool) -> anyhow::Result<u64> {
     let AdapterConfig::File { path, options } = &config.stream.adapter else { bail!("the configured adapter has no folder to write into") };
-    let store = FileStore::open(path, options.clone())?;
+    let store = match FileStore::open_existing(path, options.clone()) {
+        Err(FolderError::NoStore { .. }) if create => FileStore::open(path, options.clone())?,
+        Err(error @ FolderError::NoStore { .. }) => return Err(anyhow!("{error}; `--create` makes one")),
+        opened => opened?,
+    };
     let settings = Settings { stream: config.stream.settings.clone(), ..Settings::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
