@@ -13,12 +13,31 @@ const VERSION: &str = match option_env!("WEIR_VERSION") {
     None => env!("CARGO_PKG_VERSION"),
 };
 
+/// What the help ends with.
+const AFTER: &str = "\
+Variables:
+  WEIR_CONFIG           Configuration file, where --config is not given
+  WEIR_TOKEN            Token of the worker port, where --token is not given
+  WEIR_ADMIN_TOKEN      The same of the admin port, for `weir top`
+  WEIR_LOG, RUST_LOG    What the log holds, in place of `log.filter`
+  NO_COLOR              No colours
+  SSL_CERT_FILE         Certificates to trust, in place of the system's
+  OTEL_EXPORTER_OTLP_…  Where and how spans are exported, as OpenTelemetry has them
+
+It ends with:
+  0  All went well. A server that was told to stop; `weir watch` that was ended by Ctrl-C; `weir update` whose operations did not all fit
+  1  It failed, was not ready (`health`), found something wrong (`check-config`, `doctor`, `verify`), or was told twice to stop (`serve`)
+  2  It was written wrong: the command line, or JSON that is none
+
+`weir COMMAND --help` shows each command with an example.";
+
 /// Durable real-time streams: a worker writes, every subscriber sees it, triggers fire.
 #[derive(Parser)]
-#[command(name = "weir", version = VERSION, about, after_help = "`weir COMMAND --help` shows each command with an example.")]
+#[command(name = "weir", version = VERSION, about, after_help = AFTER)]
 pub(crate) struct Arguments {
     /// Configuration file (YAML); without one, workers connect to 127.0.0.1:49134, clients to port 3112, and items are in ./data/streams.
-    #[arg(short, long, value_name = "FILE", global = true)]
+    // The last one counts: an image or an alias may give one already.
+    #[arg(short, long, value_name = "FILE", global = true, overrides_with = "config")]
     pub(crate) config: Option<PathBuf>,
 
     /// Print each result as one line of JSON, errors too.

@@ -10,7 +10,7 @@ pub(crate) mod http;
 mod subscription;
 mod worker;
 
-pub(crate) use address::Address;
+pub(crate) use address::{Address, Credential};
 pub(crate) use error::ClientError;
 pub(crate) use subscription::{Ended, Subscription};
 pub(crate) use worker::Worker;

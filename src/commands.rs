@@ -57,20 +57,38 @@ pub(crate) fn run(command: Command, path: Option<&Path>, json: bool) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
+/// The exit code of a command that was written wrong.
+const MISWRITTEN: u8 = 2;
+
 /// Tells that a command, or the server, has failed.
 pub(crate) fn failed(error: &anyhow::Error, json: bool) -> ExitCode {
+    let client = error.downcast_ref::<ClientError>();
     if json {
-        let (code, message) = match error.downcast_ref::<ClientError>() {
+        let (code, message) = match client {
             Some(error) => (error.code(), error.message()),
             None if error.is::<ConfigError>() => ("bad_configuration", format!("{error:#}")),
             None => ("command_failed", format!("{error:#}")),
         };
-        // Where nobody reads, there is nobody to tell.
-        let _ = Output::new(true).json(&json!({"error": {"code": code, "message": message}}).to_string());
+        as_json(code, &message);
     } else {
         output::note(format_args!("weir: {error:#}"));
     }
-    ExitCode::FAILURE
+    match client {
+        Some(ClientError::BadJson(_)) => ExitCode::from(MISWRITTEN),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Tells a script that its command line was written wrong.
+pub(crate) fn miswritten(error: &clap::Error) -> ExitCode {
+    let said = error.render().to_string();
+    as_json("bad_arguments", said.trim().trim_start_matches("error: "));
+    ExitCode::from(MISWRITTEN)
+}
+
+fn as_json(code: &str, message: &str) {
+    // Where nobody reads, there is nobody to tell.
+    let _ = Output::new(true).json(&json!({"error": {"code": code, "message": message}}).to_string());
 }
 
 fn read(path: Option<&Path>) -> Result<Config, ConfigError> {

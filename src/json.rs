@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
 /// The text on one line, without white space between tokens.
 pub(crate) fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -127,6 +130,14 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
         rest = behind;
         Some(token)
     })
+}
+
+/// Keeps `null` apart from an absent key, for `#[serde(default, borrow, deserialize_with = "present")]`: absent is `None`, `null` is `Some(null)`.
+///
+/// # Errors
+/// Where it is no JSON.
+pub(crate) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
 }
 
 #[cfg(test)]

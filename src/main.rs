@@ -14,12 +14,17 @@ mod reload;
 mod serve;
 mod tls;
 
+use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use arguments::{Arguments, Command};
 use clap::Parser;
-use config::LogConfig;
+use config::{LogConfig, LogFormat};
+
+/// Names the configuration where `--config` does not.
+const CONFIG: &str = "WEIR_CONFIG";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,7 +33,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LOG_FILTER: &str = "info,actix_server=warn,actix_http=off";
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // What was asked for, as help is.
+        Err(said) if !said.use_stderr() => said.exit(),
+        Err(error) if env::args_os().take_while(|word| word != "--").any(|word| word == "--json") => return commands::miswritten(&error),
+        Err(error) => error.exit(),
+    };
+    arguments.config = arguments.config.or_else(|| env::var_os(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from));
     ColorChoice::from(arguments.color).write_global();
     let json = arguments.json && !matches!(arguments.command, None | Some(Command::Serve));
     match run(arguments) {
@@ -45,7 +57,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             return commands::run(command, arguments.config.as_deref(), arguments.json);
         }
     }
-    let config = config::load(arguments.config.as_deref(), &|name| std::env::var(name).ok())?;
+    let config = config::load(arguments.config.as_deref(), &|name| env::var(name).ok())?;
     log::start(&config.log, LOG_FILTER)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -53,6 +65,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if !config.skipped.is_empty() {
         tracing::warn!(classes = config.skipped.join(", "), "modules that Weir does not serve are skipped");
     }
-    actix_rt::System::new().block_on(serve::serve(config, arguments.config))?;
-    Ok(ExitCode::SUCCESS)
+    let format = config.log.format;
+    let served = actix_rt::System::new().block_on(serve::serve(config, arguments.config));
+    if let (Err(error), LogFormat::Json) = (&served, format) {
+        // What collects logs reads no other lines.
+        tracing::error!(error = format!("{error:#}"), "the server ends");
+    }
+    served.map(|()| ExitCode::SUCCESS)
 }

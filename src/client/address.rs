@@ -1,13 +1,15 @@
 //! Where to connect, and what to show there.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio_tungstenite::tungstenite::http::Uri;
+use weir_actors::token::Token;
 
 use super::ClientError;
-use crate::config::{Config, TlsFiles};
+use crate::config::{AdminConfig, Config, StreamConfig, TlsFiles, WorkerConfig};
 
 /// What stays as it is in a name of an address.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -23,58 +25,126 @@ pub(crate) struct Address {
     /// Path and query.
     pub(crate) target: String,
     /// Shown as `Authorization: Bearer`.
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Credential>,
     /// Certificates to believe beside those of the machine.
     pub(crate) cert: Option<PathBuf>,
-    /// What to do where nobody answers, or where the token is not taken.
-    pub(crate) hints: (&'static str, &'static str),
+    pub(crate) hints: &'static Hints,
 }
 
-const WORKER_HINTS: (&str, &str) = (
-    "start the server with `weir`, or name another one with --url or --config",
-    "give the `token` of the worker port with --token or WEIR_TOKEN, or name its file with --config",
-);
-const ADMIN_HINTS: (&str, &str) = (
-    "is the server there, and its admin port enabled? Name another one with --url or --config",
-    "give the `token` of modules::admin::AdminModule with --token or WEIR_ADMIN_TOKEN, or name its file with --config",
-);
-const STREAM_HINTS: (&str, &str) =
-    ("start the server with `weir`, or name another one with --url or --config", "give what its `auth_function` asks for with --token");
+/// A token, and who has said it.
+#[derive(Clone)]
+pub(crate) struct Credential {
+    pub(crate) text: String,
+    pub(crate) by: &'static str,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(of {})", self.by)
+    }
+}
+
+impl Credential {
+    /// That of the command line, or else of the variable, unless that is empty.
+    pub(crate) fn given(argument: Option<String>, variable: &'static str) -> Option<Self> {
+        let of_variable = || std::env::var(variable).ok().filter(|text| !text.is_empty()).map(|text| Self { text, by: variable });
+        Self::argument(argument).or_else(of_variable)
+    }
+
+    /// That of the command line.
+    pub(crate) fn argument(token: Option<String>) -> Option<Self> {
+        token.map(|text| Self { text, by: "--token" })
+    }
+
+    fn configured(token: Option<&Token>) -> Option<Self> {
+        token.map(|token| Self { text: token.reveal().to_owned(), by: "the configuration" })
+    }
+}
+
+/// What to do about a port.
+#[derive(Debug)]
+pub(crate) struct Hints {
+    /// Where nobody answers.
+    pub(crate) away: &'static str,
+    /// Where the token is not taken.
+    pub(crate) refused: &'static str,
+    /// How its address is written.
+    pub(crate) form: &'static str,
+}
+
+const WORKER: Hints = Hints {
+    away: "start the server with `weir`, or name another one with --url or --config",
+    refused: "give the `token` of the worker port with --token or WEIR_TOKEN, or name its file with --config",
+    form: "ws://HOST:PORT, or wss:// for TLS",
+};
+const ADMIN: Hints = Hints {
+    away: "is the server there, and its admin port enabled? Name another one with --url or --config",
+    refused: "give the `token` of modules::admin::AdminModule with --token or WEIR_ADMIN_TOKEN, or name its file with --config",
+    form: "http://HOST:PORT, or https:// where TLS is in front of it",
+};
+const STREAM: Hints = Hints {
+    away: "start the server with `weir`, or name another one with --url or --config",
+    refused: "give what its `auth_function` asks for with --token",
+    form: "ws://HOST:PORT, or wss:// for TLS",
+};
 
 impl Address {
-    /// The worker port: of `url`, or else of the configuration, with its token unless there is another.
+    /// The worker port: of `url`, or else of the configuration. Without a token it is shown that of the configuration, where that is its address.
     ///
     /// # Errors
     /// Where the address cannot be used.
-    pub(crate) fn of_workers(url: Option<&str>, token: Option<String>, config: &Config) -> Result<Self, ClientError> {
-        let token = token.or_else(|| config.worker.settings.token.as_ref().map(|token| token.reveal().to_owned()));
-        match url {
-            Some(url) => Self::parse(url, token, WORKER_HINTS),
-            None => Self::configured(&config.worker.host, config.worker.port, config.worker.tls.as_ref(), token, WORKER_HINTS),
-        }
+    pub(crate) fn of_workers(url: Option<&str>, token: Option<Credential>, config: &Config) -> Result<Self, ClientError> {
+        let WorkerConfig { host, port, tls, settings } = &config.worker;
+        let own = Self::configured(host, *port, tls.as_ref(), &WORKER);
+        Self::with_token(url.map(|url| Self::parse(url, &WORKER)), own, token, settings.token.as_ref())
     }
 
     /// The admin port.
     ///
     /// # Errors
     /// Where the address cannot be used.
-    pub(crate) fn of_admin(url: Option<&str>, token: Option<String>, config: &Config) -> Result<Self, ClientError> {
-        let token = token.or_else(|| config.admin.token.as_ref().map(|token| token.reveal().to_owned()));
-        match url {
-            Some(url) => Self::parse(url, token, ADMIN_HINTS),
-            None => Self::configured(&config.admin.host, config.admin.port, None, token, ADMIN_HINTS),
+    pub(crate) fn of_admin(url: Option<&str>, token: Option<Credential>, config: &Config) -> Result<Self, ClientError> {
+        let AdminConfig { host, port, token: configured, .. } = &config.admin;
+        let own = Self::configured(host, *port, None, &ADMIN);
+        let mut address = Self::with_token(url.map(|url| Self::parse(url, &ADMIN)), own, token, configured.as_ref())?;
+        // Nothing there speaks WebSocket.
+        if let Some(rest) = address.url.strip_prefix("ws") {
+            address.url = format!("http{rest}");
         }
+        Ok(address)
     }
 
     /// The stream port.
     ///
     /// # Errors
     /// Where the address cannot be used.
-    pub(crate) fn of_streams(url: Option<&str>, token: Option<String>, config: &Config) -> Result<Self, ClientError> {
-        match url {
-            Some(url) => Self::parse(url, token, STREAM_HINTS),
-            None => Self::configured(&config.stream.host, config.stream.port, config.stream.tls.as_ref(), token, STREAM_HINTS),
-        }
+    pub(crate) fn of_streams(url: Option<&str>, token: Option<Credential>, config: &Config) -> Result<Self, ClientError> {
+        let StreamConfig { host, port, tls, .. } = &config.stream;
+        let own = Self::configured(host, *port, tls.as_ref(), &STREAM);
+        Self::with_token(url.map(|url| Self::parse(url, &STREAM)), own, token, None)
+    }
+
+    /// The address that is given, or else the configuration's own, to which alone its token is shown: it is a secret of that server, and on another
+    /// scheme it would go unencrypted.
+    fn with_token(
+        given: Option<Result<Self, ClientError>>,
+        own: Result<Self, ClientError>,
+        token: Option<Credential>,
+        configured: Option<&Token>,
+    ) -> Result<Self, ClientError> {
+        let is_own = match (&given, &own) {
+            (Some(Ok(given)), Ok(own)) => given.is_same_port(own),
+            (given, _) => given.is_none(),
+        };
+        let mut address = given.unwrap_or(own)?;
+        address.token = token.or_else(|| Credential::configured(configured).filter(|_| is_own));
+        Ok(address)
+    }
+
+    fn is_same_port(&self, other: &Self) -> bool {
+        let is_here = |host: &str| host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        let same_host = self.host == other.host || (is_here(&self.host) && is_here(&other.host));
+        same_host && self.port == other.port && self.tls == other.tls
     }
 
     /// The address of a group, or of an item of it, below that of the stream port.
@@ -94,10 +164,10 @@ impl Address {
         self
     }
 
-    fn parse(text: &str, token: Option<String>, hints: (&'static str, &'static str)) -> Result<Self, ClientError> {
+    fn parse(text: &str, hints: &'static Hints) -> Result<Self, ClientError> {
         // Without a query, which may hold a token.
         let shown = text.split(['?', '#']).next().unwrap_or_default();
-        let bad = |reason: &str| ClientError::Address { url: shown.to_owned(), reason: reason.to_owned() };
+        let bad = |reason: &str| ClientError::Address { url: shown.to_owned(), reason: reason.to_owned(), form: hints.form };
         let uri: Uri = text.parse().map_err(|error: tokio_tungstenite::tungstenite::http::uri::InvalidUri| bad(&error.to_string()))?;
         let tls = match uri.scheme_str() {
             Some("ws" | "http") => false,
@@ -108,16 +178,10 @@ impl Address {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-        Ok(Self::new((host, port, tls), target, token, None, hints))
+        Ok(Self::new((host, port, tls), target, None, hints))
     }
 
-    fn configured(
-        host: &str,
-        port: u16,
-        tls: Option<&TlsFiles>,
-        token: Option<String>,
-        hints: (&'static str, &'static str),
-    ) -> Result<Self, ClientError> {
+    fn configured(host: &str, port: u16, tls: Option<&TlsFiles>, hints: &'static Hints) -> Result<Self, ClientError> {
         // Where a server listens everywhere, it is here too.
         let host = match host.parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) if address.is_unspecified() => "127.0.0.1",
@@ -127,23 +191,22 @@ impl Address {
         if port == 0 {
             let reason =
                 "the configuration has port 0, which is any free one; give the address that the server printed with --url".to_owned();
-            return Err(ClientError::Address { url: host.to_owned(), reason });
+            return Err(ClientError::Address { url: host.to_owned(), reason, form: hints.form });
         }
         let cert = tls.map(|files| files.cert.clone());
-        Ok(Self::new((host.to_owned(), port, tls.is_some()), "/".to_owned(), token, cert, hints))
+        Ok(Self::new((host.to_owned(), port, tls.is_some()), "/".to_owned(), cert, hints))
     }
 
-    fn new(
-        (host, port, tls): (String, u16, bool),
-        target: String,
-        token: Option<String>,
-        cert: Option<PathBuf>,
-        hints: (&'static str, &'static str),
-    ) -> Self {
+    fn new((host, port, tls): (String, u16, bool), target: String, cert: Option<PathBuf>, hints: &'static Hints) -> Self {
         let path = target.split('?').next().unwrap_or_default().trim_end_matches('/');
         let scheme = if tls { "wss" } else { "ws" };
         let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        Self { url: format!("{scheme}://{authority}{path}"), host, port, tls, target, token, cert, hints }
+        Self { url: format!("{scheme}://{authority}{path}"), host, port, tls, target, token: None, cert, hints }
+    }
+
+    /// What it was told that refused us, in words.
+    pub(crate) fn shown(&self) -> String {
+        self.token.as_ref().map_or_else(|| "without a token".to_owned(), |token| format!("with the token of {}", token.by))
     }
 
     /// `host:port`, as a request names it.
@@ -184,6 +247,35 @@ mod tests {
         assert_eq!(of_group.target, "/live/stream/a%2Fb/%C3%A9%20%3F/?k=v");
         assert_eq!(of_group.url, "ws://h:1/live/stream/a%2Fb/%C3%A9%20%3F/");
         assert_eq!(base.subscription("s", "g", Some("i")).target, "/live/stream/s/g/i?k=v");
+    }
+
+    #[test]
+    fn token_of_the_configuration_is_shown_to_its_own_address_alone() {
+        let mut config = Config::default();
+        config.worker.settings.token = Token::new("secret");
+        let shown = |url: Option<&str>, config: &Config| Address::of_workers(url, None, config).unwrap().token.map(|token| token.by);
+        for own in [None, Some("ws://127.0.0.1:49134"), Some("ws://localhost:49134/")] {
+            assert_eq!(shown(own, &config), Some("the configuration"), "{own:?}");
+        }
+        for other in ["ws://127.0.0.1:49135", "ws://192.0.2.1:49134", "wss://127.0.0.1:49134"] {
+            assert_eq!(shown(Some(other), &config), None, "{other}");
+        }
+        let tls = TlsFiles { cert: "c".into(), key: "k".into() };
+        config.worker.tls = Some(tls);
+        assert_eq!(shown(Some("ws://127.0.0.1:49134"), &config), None);
+        let given = Credential { text: "given".to_owned(), by: "--token" };
+        let address = Address::of_workers(Some("ws://192.0.2.1:1"), Some(given), &config).unwrap();
+        assert_eq!(address.shown(), "with the token of --token");
+        assert!(!format!("{address:?}").contains("given"));
+    }
+
+    #[test]
+    fn address_of_the_admin_port_is_one_of_http() {
+        let of = |url: Option<&str>| Address::of_admin(url, None, &Config::default());
+        assert_eq!(of(None).unwrap().url, "http://127.0.0.1:9464");
+        assert_eq!(of(Some("https://news.example/")).unwrap().url, "https://news.example:443");
+        let said = of(Some("127.0.0.1:9464")).unwrap_err().to_string();
+        assert!(said.contains("write http://HOST:PORT"), "{said}");
     }
 
     #[test]

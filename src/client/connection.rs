@@ -82,12 +82,12 @@ fn tls(address: &Address) -> Result<TlsConnector, ClientError> {
 }
 
 async fn shake_hands(stream: Box<dyn Stream>, address: &Address) -> Result<Connection, ClientError> {
-    let bad = |reason: String| ClientError::Address { url: address.url.clone(), reason };
+    let bad = |reason: String| ClientError::Address { url: address.url.clone(), reason, form: address.hints.form };
     let url = format!("ws://{}{}", address.authority(), address.target);
     let mut request = url.into_client_request().map_err(|error| bad(error.to_string()))?;
     if let Some(token) = &address.token {
-        let value =
-            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_invalid| bad("the token cannot stand in a header".to_owned()))?;
+        let invalid = |_| ClientError::Token { by: token.by };
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.text)).map_err(invalid)?;
         request.headers_mut().insert(AUTHORIZATION, value);
     }
     // A result may have 64 MiB and a group's state any size; what is too much is the server's to say.
@@ -100,7 +100,7 @@ async fn shake_hands(stream: Box<dyn Stream>, address: &Address) -> Result<Conne
             let said: String = body.trim().chars().take(SAID_CHARS).collect();
             let said = if said.is_empty() { "nothing more".to_owned() } else { said };
             Err(match status {
-                401 => ClientError::Unauthorized { url, reason: "HTTP 401".to_owned(), hint: address.hints.1 },
+                401 => ClientError::Unauthorized { url, reason: format!("HTTP 401 {}", address.shown()), hint: address.hints.refused },
                 _ => ClientError::Answered { url, status, said },
             })
         }
@@ -109,5 +109,5 @@ async fn shake_hands(stream: Box<dyn Stream>, address: &Address) -> Result<Conne
 }
 
 fn unreachable(address: &Address, reason: &str) -> ClientError {
-    ClientError::Unreachable { url: address.url.clone(), reason: reason.to_owned(), hint: address.hints.0 }
+    ClientError::Unreachable { url: address.url.clone(), reason: reason.to_owned(), hint: address.hints.away }
 }

@@ -7,13 +7,24 @@ use crate::json::visible;
 #[non_exhaustive]
 pub(crate) enum ClientError {
     /// The address cannot be used.
-    #[error("{url}: {reason}; write ws://HOST:PORT, or wss:// for TLS")]
+    #[error("{url}: {reason}; write {form}")]
     Address {
         /// As given.
         url: String,
         /// What is wrong with it.
         reason: String,
+        /// How it is written.
+        form: &'static str,
     },
+    /// The token cannot be sent.
+    #[error("the token of {by} cannot stand in a header; it has visible ASCII characters and no spaces")]
+    Token {
+        /// Who has said it.
+        by: &'static str,
+    },
+    /// What should be JSON is none, on the command line or on standard input.
+    #[error("bad_json: {0}")]
+    BadJson(String),
     /// Nobody is there, or TLS failed.
     #[error("cannot connect to {url}: {reason}; {hint}")]
     Unreachable {
@@ -51,6 +62,14 @@ pub(crate) enum ClientError {
     Lost {
         /// How it ended.
         reason: String,
+    },
+    /// The server does not read on.
+    #[error(
+        "the message of {bytes} bytes is longer than the server takes, which is the `max_message_bytes` of its modules::worker::WorkerModule; the call was not carried out"
+    )]
+    TooLong {
+        /// How long the message was, names and all.
+        bytes: usize,
     },
     /// No answer in time.
     #[error("{function} did not answer within {seconds} s; it may still be carried out. `--timeout SECONDS` waits longer")]
@@ -92,10 +111,13 @@ impl ClientError {
     pub(crate) fn code(&self) -> &str {
         match self {
             Self::Address { .. } => "bad_address",
+            Self::Token { .. } => "bad_token",
+            Self::BadJson(_) => "bad_json",
             Self::Unreachable { .. } => "unreachable",
             Self::Unauthorized { .. } => "unauthorized",
             Self::Answered { .. } => "http_error",
             Self::Lost { .. } => "connection_lost",
+            Self::TooLong { .. } => "message_too_long",
             Self::Timeout { .. } => "timeout",
             Self::Protocol { .. } => "protocol_error",
             Self::Failed { code, .. } => code,
@@ -105,7 +127,7 @@ impl ClientError {
     /// In words, without the code where that is the server's.
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::Failed { message, .. } => message.clone(),
+            Self::Failed { message, .. } | Self::BadJson(message) => message.clone(),
             other => other.to_string(),
         }
     }

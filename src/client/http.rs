@@ -34,7 +34,8 @@ pub(crate) async fn get<T: DeserializeOwned>(address: &Address, path: &str) -> R
     match (status, serde_json::from_str(&body)) {
         (200, Ok(value)) => Ok(value),
         (401, _) => {
-            Err(ClientError::Unauthorized { url: url(address, path), reason: "it wants a token".to_owned(), hint: address.hints.1 })
+            let reason = format!("it wants a token, and was asked {}", address.shown());
+            Err(ClientError::Unauthorized { url: url(address, path), reason, hint: address.hints.refused })
         }
         _ => Err(answered(address, path, status, &body)),
     }
@@ -53,7 +54,7 @@ pub(crate) async fn health(address: &Address, path: &str, within: Duration) -> R
 async fn fetch(address: &Address, path: &str, within: Duration) -> Result<(u16, String), ClientError> {
     let asked = async {
         let mut stream = dial(address).await?;
-        let token = address.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let token = address.token.as_ref().map(|token| format!("Authorization: Bearer {}\r\n", token.text)).unwrap_or_default();
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{token}Connection: close\r\n\r\n", address.authority());
         let unreachable = |error: std::io::Error| late(address, path, error.to_string());
         stream.write_all(request.as_bytes()).await.map_err(unreachable)?;
@@ -77,7 +78,7 @@ async fn fetch(address: &Address, path: &str, within: Duration) -> Result<(u16, 
 }
 
 fn late(address: &Address, path: &str, reason: String) -> ClientError {
-    ClientError::Unreachable { url: url(address, path), reason, hint: address.hints.0 }
+    ClientError::Unreachable { url: url(address, path), reason, hint: address.hints.away }
 }
 
 fn answered(address: &Address, path: &str, status: u16, body: &str) -> ClientError {
@@ -85,5 +86,6 @@ fn answered(address: &Address, path: &str, status: u16, body: &str) -> ClientErr
 }
 
 fn url(address: &Address, path: &str) -> String {
-    format!("{}{path}", address.url.replacen("ws", "http", 1).trim_end_matches('/'))
+    let url = address.url.strip_prefix("ws").map_or_else(|| address.url.clone(), |rest| format!("http{rest}"));
+    format!("{}{path}", url.trim_end_matches('/'))
 }

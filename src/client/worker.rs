@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::connection::{self, Connection};
-use super::{Address, ClientError};
+use super::{Address, ClientError, http};
+use crate::json::present;
 
 /// How long the greeting may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// After so long without one, it is asked whether this is the stream port, where there is none to come.
+const DOUBT: Duration = Duration::from_secs(1);
+/// How long a server that takes no more may take to say why.
+const REASON: Duration = Duration::from_secs(1);
 /// There is one call at a time, so one id does.
 const ID: &str = "1";
 
@@ -20,6 +26,8 @@ const ID: &str = "1";
 pub(crate) struct Worker {
     connection: Connection,
     url: String,
+    /// How long the last message was.
+    sent_bytes: usize,
 }
 
 /// A message of the server, as far as it matters here.
@@ -44,19 +52,23 @@ struct Failure {
     message: String,
 }
 
-fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(from).map(Some)
-}
-
 impl Worker {
     /// Connects and waits for the greeting.
     ///
     /// # Errors
     /// Where there is no server, it wants another token, or it is none for workers.
     pub(crate) async fn open(address: &Address) -> Result<Self, ClientError> {
-        let mut worker = Self { connection: connection::open(address).await?, url: address.url.clone() };
-        let silent = |_| ClientError::Protocol { url: address.url.clone(), reason: "it does not greet a worker".to_owned() };
-        let first = timeout(PATIENCE, worker.next()).await.map_err(silent)??;
+        let mut worker = Self { connection: connection::open(address).await?, url: address.url.clone(), sent_bytes: 0 };
+        let first = match timeout(DOUBT, worker.next()).await {
+            Ok(first) => first?,
+            // Only the stream port, and that of operators, answers this.
+            Err(_) if http::health(address, "/health/live", PATIENCE).await.is_ok() => {
+                let reason =
+                    "it is the stream port, for clients; workers have a port of their own (49134 where nothing else is configured)";
+                return Err(worker.odd(reason));
+            }
+            Err(_) => timeout(PATIENCE, worker.next()).await.map_err(|_late| worker.odd("it does not greet a worker"))??,
+        };
         match serde_json::from_str::<Envelope<'_>>(&first) {
             Ok(Envelope { kind, .. }) if kind == "workerregistered" => Ok(worker),
             _ => Err(worker.odd("it greets a worker otherwise")),
@@ -70,9 +82,16 @@ impl Worker {
     pub(crate) async fn call(&mut self, function: &str, data: &str, patience: Duration) -> Result<Option<String>, ClientError> {
         let name = serde_json::to_string(function).map_err(|error| self.odd(&error.to_string()))?;
         let call = format!(r#"{{"type":"invokefunction","invocation_id":"{ID}","function_id":{name},"data":{data}}}"#);
+        self.sent_bytes = call.len();
         let answered = async {
-            self.connection.send(Message::text(call)).await.map_err(|error| ClientError::Lost { reason: error.to_string() })?;
-            self.answer().await
+            match self.connection.send(Message::text(call)).await {
+                Ok(()) => self.answer().await,
+                // It has perhaps said why before it hung up.
+                Err(error) => match timeout(REASON, self.answer()).await {
+                    Ok(Err(why @ ClientError::TooLong { .. })) => Err(why),
+                    _ => Err(ClientError::Lost { reason: error.to_string() }),
+                },
+            }
         };
         timeout(patience, answered)
             .await
@@ -101,6 +120,9 @@ impl Worker {
         loop {
             match self.connection.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
+                Some(Ok(Message::Close(Some(close)))) if close.code == CloseCode::Size => {
+                    return Err(ClientError::TooLong { bytes: self.sent_bytes });
+                }
                 Some(Ok(Message::Close(Some(close)))) => return Err(ClientError::Lost { reason: close.to_string() }),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(ClientError::Lost { reason: error.to_string() }),

@@ -7,8 +7,8 @@ use anyhow::Context;
 use serde_json::value::RawValue;
 
 use super::block_on;
-use super::output::Output;
-use crate::client::{Address, ClientError, Worker};
+use super::output::{Output, tell_of_standard_input};
+use crate::client::{Address, ClientError, Credential, Worker};
 use crate::config::Config;
 
 /// Where the token is, if not on the command line, where others can see it.
@@ -34,8 +34,7 @@ impl Server {
     /// # Errors
     /// Where there is no server or no result.
     pub(super) fn call(self, config: &Config, function: &str, data: &str) -> anyhow::Result<Option<String>> {
-        let token = self.token.or_else(|| std::env::var(TOKEN).ok().filter(|token| !token.is_empty()));
-        let address = Address::of_workers(self.url.as_deref(), token, config)?;
+        let address = Address::of_workers(self.url.as_deref(), Credential::given(self.token, TOKEN), config)?;
         block_on(async {
             let mut worker = Worker::open(&address).await?;
             let result = worker.call(function, data, Duration::from_secs(self.timeout)).await;
@@ -68,38 +67,34 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// Reads it on the command line.
-    ///
-    /// # Errors
-    /// Where it is no JSON.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "-" => Ok(Self::StandardInput),
-            text => check(text).map(|()| Self::Written(text.to_owned())),
-        }
-    }
-
     /// The JSON text.
     ///
     /// # Errors
-    /// Where standard input cannot be read, or is no JSON.
+    /// Where standard input cannot be read, or where it is no JSON.
     pub(super) fn text(self) -> anyhow::Result<String> {
-        match self {
-            Self::Written(text) => Ok(text),
+        let text = match self {
+            Self::Written(text) => text,
             Self::StandardInput => {
+                tell_of_standard_input();
                 let mut text = String::new();
                 io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-                check(&text).map_err(|message| ClientError::Failed { code: "bad_json".to_owned(), message })?;
-                Ok(text)
+                text
+            }
+        };
+        match serde_json::from_str::<&RawValue>(&text) {
+            Ok(_) => Ok(text),
+            Err(error) => {
+                let message = format!("this is no JSON ({error}); a text needs double quotes of its own, as in '\"text\"'");
+                Err(ClientError::BadJson(message).into())
             }
         }
     }
 }
 
-fn check(text: &str) -> Result<(), String> {
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!("this is no JSON ({error}); a text needs double quotes of its own, as in '\"text\"'")),
+impl From<String> for Value {
+    /// As on the command line. Whether it is JSON is seen when it is used, so that both kinds are told alike.
+    fn from(text: String) -> Self {
+        if text == "-" { Self::StandardInput } else { Self::Written(text) }
     }
 }
 
@@ -109,7 +104,7 @@ pub(crate) struct Call {
     /// Its id.
     function: String,
     /// What it is called with; `-` reads standard input.
-    #[arg(value_name = "JSON", default_value = "null", value_parser = Value::parse, allow_negative_numbers = true)]
+    #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
     value: Value,
     #[command(flatten)]
     server: Server,

@@ -17,7 +17,7 @@ pub(crate) struct Send {
     #[arg(value_name = "TYPE")]
     kind: String,
     /// What it carries, in JSON; `-` reads standard input.
-    #[arg(value_name = "JSON", default_value = "null", value_parser = Value::parse, allow_negative_numbers = true)]
+    #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
     value: Value,
     /// The item that it is about, whose subscribers then get it too.
     #[arg(long)]

@@ -4,22 +4,27 @@ mod view;
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anstream::{AutoStream, ColorChoice};
+use anyhow::{Context, bail};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{block_on, output::Output};
-use crate::client::{Address, ClientError, http};
+use crate::client::{Address, ClientError, Credential, http};
 use crate::config::Config;
 
 const TOKEN: &str = "WEIR_ADMIN_TOKEN";
 /// Looks that are kept for each rate.
 const SHOWN: usize = 120;
+/// How often it may be looked, in seconds.
+const EVERY: RangeInclusive<f64> = 0.1..=3_600.0;
+const ENDED: &str = "what looks at the server has ended; please report it";
 /// How soon a key is seen.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -35,12 +40,17 @@ pub(crate) struct Top {
     /// Only clients whose address, context or subscriptions have this in them.
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
-    /// How often to look.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
-    every: f64,
-    /// With --json: end after so many looks.
+    /// How often to look, from 0.1 to 3600.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = period)]
+    every: Duration,
+    /// End after so many looks.
     #[arg(long)]
     count: Option<u64>,
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| EVERY.contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("a number of seconds from {} to {}", EVERY.start(), EVERY.end()))
 }
 
 /// What `/api/overview` says.
@@ -118,6 +128,8 @@ struct Shown {
     rates: [VecDeque<u64>; 3],
     trouble: Option<String>,
     paused: bool,
+    /// Without colours.
+    is_plain: bool,
     /// The first client that is shown.
     scroll: usize,
 }
@@ -146,19 +158,19 @@ impl Shown {
 
 impl Top {
     pub(super) fn run(&self, config: &Config, out: &mut Output) -> anyhow::Result<()> {
-        let url = self.url.as_ref().map(|url| url.replacen("http", "ws", 1));
-        let token = self.token.clone().or_else(|| std::env::var(TOKEN).ok().filter(|token| !token.is_empty()));
-        let address = Address::of_admin(url.as_deref(), token, config)?;
-        let every = Duration::try_from_secs_f64(self.every).unwrap_or(Duration::from_secs(1)).max(Duration::from_millis(100));
+        let address = Address::of_admin(self.url.as_deref(), Credential::given(self.token.clone(), TOKEN), config)?;
         if out.is_json() {
-            return self.print(&address, every, out);
+            return self.print(&address, self.every, out);
         }
         if !std::io::stdout().is_terminal() {
             bail!("`weir top` draws on a terminal; elsewhere, use --json");
         }
-        let looks = look_again(address, self.path(), every);
+        let looks = look_again(address, self.path(), self.every);
+        let mut shown = Shown { is_plain: AutoStream::choice(&std::io::stdout()) == ColorChoice::Never, ..Shown::default() };
+        // A server that is not there at first is probably elsewhere; one that goes comes back.
+        shown.take(looks.recv().context(ENDED)??);
         let mut terminal = ratatui::try_init()?;
-        let ended = watch(&mut terminal, &looks);
+        let ended = watch(&mut terminal, &mut shown, &looks, self.count);
         ratatui::restore();
         ended
     }
@@ -207,17 +219,29 @@ fn look_again(address: Address, path: String, every: Duration) -> Receiver<Resul
     receiver
 }
 
-fn watch(terminal: &mut ratatui::DefaultTerminal, looks: &Receiver<Result<Look, ClientError>>) -> anyhow::Result<()> {
-    let mut shown = Shown::default();
+/// Draws what has been looked at until a key ends it, or so many looks have been shown.
+fn watch(
+    terminal: &mut ratatui::DefaultTerminal,
+    shown: &mut Shown,
+    looks: &Receiver<Result<Look, ClientError>>,
+    count: Option<u64>,
+) -> anyhow::Result<()> {
+    let mut looked = 1;
     loop {
+        terminal.draw(|frame| view::draw(frame, shown))?;
+        if count.is_some_and(|count| looked >= count) {
+            return Ok(());
+        }
         match looks.recv_timeout(GLANCE) {
             Ok(_) if shown.paused => {}
-            Ok(Ok(look)) => shown.take(look),
+            Ok(Ok(look)) => {
+                looked += 1;
+                shown.take(look);
+            }
             Ok(Err(error)) => shown.trouble = Some(error.to_string()),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => bail!("what looks at the server has ended; please report it"),
+            Err(RecvTimeoutError::Disconnected) => bail!(ENDED),
         }
-        terminal.draw(|frame| view::draw(frame, &shown))?;
         while event::poll(Duration::ZERO)? {
             let Event::Key(key) = event::read()? else { continue };
             if key.kind != KeyEventKind::Press {
@@ -247,6 +271,14 @@ mod tests {
     fn look(started_at: u64, changes: u64, at: Instant) -> Look {
         let overview = Overview { started_at, totals: Totals { changes, ..Totals::default() }, ..Overview::default() };
         Look { overview, sessions: Sessions::default(), at }
+    }
+
+    #[test]
+    fn period_that_is_too_short_or_too_long_is_refused() {
+        assert_eq!((period("0.1"), period("2")), (Ok(Duration::from_millis(100)), Ok(Duration::from_secs(2))));
+        for text in ["0", "-1", "0.09", "3601", "1e300", "NaN", "often", ""] {
+            assert!(period(text).is_err_and(|said| said.contains("from 0.1 to 3600")), "{text}");
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ mod line;
 
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use tokio::signal;
 use tokio::time::{sleep, timeout};
 
 use super::block_on;
 use super::output::{DIM, Output, RED, note};
-use crate::client::{Address, ClientError, Ended, Subscription};
+use crate::client::{Address, ClientError, Credential, Ended, Subscription};
 use crate::config::Config;
 use crate::json::visible;
 use line::{Frame, Kind};
@@ -35,7 +36,7 @@ pub(crate) struct Watch {
     /// The group.
     group: String,
     /// Only this item.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     item: Option<String>,
     /// End after so many changes.
     #[arg(long, value_name = "N")]
@@ -61,9 +62,9 @@ enum Followed {
 
 impl Watch {
     pub(super) fn run(self, config: &Config, out: &mut Output) -> anyhow::Result<()> {
-        let base = Address::of_streams(self.url.as_deref(), self.token.clone(), config)?;
+        let base = Address::of_streams(self.url.as_deref(), Credential::argument(self.token.clone()), config)?;
         let address = base.subscription(&self.stream, &self.group, self.item.as_deref());
-        let mut watcher = Watcher { left: self.count, columns: out.columns().filter(|_| !self.full), out, attempt: 0 };
+        let mut watcher = Watcher { left: self.count, full: self.full, out, attempt: 0 };
         block_on(async {
             tokio::select! {
                 watched = watcher.run(&address) => watched,
@@ -85,8 +86,8 @@ struct Watcher<'o> {
     out: &'o mut Output,
     /// Changes to show before the end.
     left: Option<u64>,
-    /// Where lines are cut.
-    columns: Option<usize>,
+    /// Lines are not cut where the terminal ends.
+    full: bool,
     /// Connections that have failed since the last state.
     attempt: u32,
 }
@@ -132,7 +133,9 @@ impl Watcher<'_> {
             if self.out.is_json() {
                 self.out.json(&text)?;
             } else {
-                frame.show(self.out, self.columns)?;
+                // Asked each time, since a terminal may be resized.
+                let columns = self.out.columns().filter(|_| !self.full);
+                frame.show(self.out, columns)?;
             }
             if frame.kind() == Kind::Change
                 && let Some(left) = &mut self.left
@@ -169,7 +172,7 @@ impl Watcher<'_> {
     fn ended(&self, address: &Address, ended: Ended) -> anyhow::Result<Followed> {
         match ended.code {
             Some(REFUSED) => {
-                Err(ClientError::Unauthorized { url: address.url.clone(), reason: ended.reason, hint: address.hints.1 }.into())
+                Err(ClientError::Unauthorized { url: address.url.clone(), reason: ended.reason, hint: address.hints.refused }.into())
             }
             _ => Ok(Followed::Lost(ended)),
         }

@@ -61,6 +61,15 @@ fn filter_of_the_configuration_gives_way_to_variables() {
 }
 
 #[test]
+fn start_that_fails_is_an_error_in_the_log_as_json() {
+    let said = fails(json!({"log": {"format": "json"}}), &[]);
+    let mut lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let error = lines.rfind(|line| line["level"] == "ERROR").unwrap_or_else(|| panic!("{said}"));
+    assert!(error["error"].as_str().unwrap().contains("needs a `token`"), "{said}");
+    assert!(said.lines().last().unwrap().starts_with("weir: "), "{said}");
+}
+
+#[test]
 fn wrong_filter_or_format_names_its_key() {
     for (log, key) in
         [(json!({"filter": "a=b=c"}), "log.filter"), (json!({"format": "xml"}), "log.format"), (json!({"colour": 1}), "log.colour")]

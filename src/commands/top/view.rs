@@ -16,13 +16,18 @@ use crate::json::visible;
 const WIDE: u16 = 130;
 
 pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown) {
+    draw_coloured(frame, shown);
+    if shown.is_plain {
+        for cell in &mut frame.buffer_mut().content {
+            (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+        }
+    }
+}
+
+fn draw_coloured(frame: &mut Frame<'_>, shown: &Shown) {
     let [head, rates, body, foot] =
         Layout::vertical([Constraint::Length(4), Constraint::Length(5), Constraint::Min(4), Constraint::Length(1)]).areas(frame.area());
-    let Some(look) = &shown.look else {
-        let text = shown.trouble.clone().unwrap_or_else(|| "asking …".to_owned());
-        frame.render_widget(Paragraph::new(text).wrap(ratatui::widgets::Wrap { trim: true }), frame.area());
-        return;
-    };
+    let Some(look) = &shown.look else { return };
     frame.render_widget(Paragraph::new(heading(look, shown)), head);
     draw_rates(frame, rates, shown);
     if body.width >= WIDE {
@@ -102,7 +107,8 @@ fn draw_clients(frame: &mut Frame<'_>, area: Rect, look: &Look, scroll: usize) {
             Cell::from(Line::from(ago(Duration::from_millis(session.silent_ms))).right_aligned()),
             Cell::from(watched),
         ])
-        .style(if session.lagging { Style::new().red() } else { Style::new() })
+        // Seen without colours too.
+        .style(if session.lagging { Style::new().red().bold() } else { Style::new() })
     };
     let widths = [
         Constraint::Length(7),
@@ -112,7 +118,7 @@ fn draw_clients(frame: &mut Frame<'_>, area: Rect, look: &Look, scroll: usize) {
         Constraint::Length(6),
         Constraint::Fill(1),
     ];
-    let title = format!(" {} clients, those for whom most waits first; red lag behind ", sessions.total);
+    let title = format!(" {} clients, those for whom most waits first; bold ones lag behind ", sessions.total);
     let head = Row::new(["session", "address", "   queued", "resyncs", "silent", "watches"]).dim();
     let table = Table::new(sessions.sessions.iter().skip(scroll).map(row), widths).header(head).block(Block::bordered().title(title));
     frame.render_widget(table, area);
@@ -201,6 +207,12 @@ mod tests {
             let Ok(_) = terminal.draw(|frame| draw(frame, &shown));
             let text = format!("{:?}", terminal.backend().buffer());
             assert!(width < 80 || text.contains("Nobody is connected."), "{text}");
+            assert!(width < 80 || text.contains("Green"), "{text}");
+            shown.is_plain = true;
+            let Ok(_) = terminal.draw(|frame| draw(frame, &shown));
+            let text = format!("{:?}", terminal.backend().buffer());
+            assert!(!["Green", "Blue", "Red", "Yellow", "Magenta"].iter().any(|colour| text.contains(colour)), "{text}");
+            shown.is_plain = false;
         }
     }
 }

@@ -44,6 +44,9 @@ async fn wrong_port_is_a_failure_that_says_so() {
     assert!(said.contains("HTTP 404: not found; this is the worker port"), "{said}");
     let said = ended(program(&GET).args(["--url", server.workers()])).await.refused();
     assert!(said.contains("write ws://HOST:PORT"), "{said}");
+    let streams = format!("ws://{}", server.streams());
+    let said = ended(program(&GET).args(["--url", &streams])).await.refused();
+    assert!(said.contains("it is the stream port"), "{said}");
 }
 
 #[tokio::test]
@@ -65,6 +68,13 @@ async fn token_comes_from_the_command_line_or_the_environment_or_the_configurati
     let port: u16 = port.parse().unwrap();
     std::fs::write(&file, json!({"host": host, "port": port, "token": "hunter2", "modules": []}).to_string()).unwrap();
     assert_eq!(weir_by(&file, &GET).await.printed(), "1\n");
+    // A wrong one goes first, and is named.
+    let said = ended(program(&GET).arg("--config").arg(&file).env("WEIR_TOKEN", "wrong")).await.refused();
+    assert!(said.contains("HTTP 401 with the token of WEIR_TOKEN"), "{said}");
+    // It is no secret of another server.
+    let other = Server::try_configured(json!({}), json!({"token": "hunter2"})).unwrap();
+    let said = ended(program(&GET).arg("--config").arg(&file).args(["--url", &format!("ws://{}", other.workers())])).await.refused();
+    assert!(said.contains("HTTP 401 without a token"), "{said}");
 }
 
 #[tokio::test]
@@ -72,10 +82,42 @@ async fn bad_json_is_a_failure_that_shows_how_a_text_is_written() {
     let server = Server::start();
     let bad = at(&server, &["set", "s", "g", "i", "text"]).await;
     assert!(bad.code == 2 && bad.stderr.contains("this is no JSON") && bad.stderr.contains(r#"'"text"'"#), "{}", bad.stderr);
-    let said = at_with(&server, &["set", "s", "g", "i", "-"], "{").await.refused();
-    assert!(said.contains("bad_json: this is no JSON"), "{said}");
+    let piped = at_with(&server, &["set", "s", "g", "i", "-"], "{").await;
+    assert!(piped.code == 2 && piped.stderr.contains("bad_json: this is no JSON"), "{}", piped.stderr);
+    for json in
+        [at(&server, &["set", "s", "g", "i", "text", "--json"]).await, at_with(&server, &["set", "s", "g", "i", "-", "--json"], "{").await]
+    {
+        let said: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!((json.code, &said["error"]["code"], json.stderr.as_str()), (2, &json!("bad_json"), ""), "{said}");
+    }
     let (code, message) = at(&server, &["update", "s", "g", "i", "{}", "--json"]).await.json_error();
     assert_eq!(code, "deserialization_error", "{message}");
+}
+
+#[tokio::test]
+async fn command_line_that_is_wrong_is_json_where_that_was_asked_for() {
+    for arguments in
+        [&["--json", "get", "s"][..], &["watch", "s", "g", "--item", "", "--json"], &["top", "--every", "0", "--json"], &["no", "--json"]]
+    {
+        let wrong = weir(arguments).await;
+        let said: serde_json::Value = serde_json::from_str(&wrong.stdout).unwrap_or_else(|_| panic!("{arguments:?}: {}", wrong.stdout));
+        let message = said["error"]["message"].as_str().unwrap();
+        assert!(wrong.code == 2 && said["error"]["code"] == "bad_arguments" && wrong.stderr.is_empty(), "{said}");
+        assert!(!message.starts_with("error") && !message.contains('\u{1b}'), "{message}");
+    }
+    let wrong = weir(&["get", "s"]).await;
+    assert!(wrong.code == 2 && wrong.stdout.is_empty() && wrong.stderr.starts_with("error: "), "{}", wrong.stderr);
+    assert!(weir(&["--help", "--json"]).await.printed().contains("WEIR_CONFIG"));
+}
+
+#[tokio::test]
+async fn value_that_no_message_has_room_for_was_not_set() {
+    let server = Server::try_configured(json!({"max_value_bytes": 1_024}), json!({"max_message_bytes": 1_024})).unwrap();
+    for bytes in [1_024, 4 << 20] {
+        let value = format!("\"{}\"", "x".repeat(bytes - 2));
+        let said = at_with(&server, &["set", "s", "g", "i", "-"], &value).await.refused();
+        assert!(said.contains("`max_message_bytes`") && said.contains("was not carried out"), "{bytes}: {said}");
+    }
 }
 
 #[tokio::test]

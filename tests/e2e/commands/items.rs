@@ -26,6 +26,8 @@ async fn items_are_written_and_read_for_people() {
     assert_eq!(at(&server, &["streams", "s"]).await.printed(), "g\nh\n");
     assert_eq!(at(&server, &["delete", "s", "g", "bob"]).await.printed(), "old  [1.0, 2]\n");
     assert_eq!(at(&server, &["delete", "s", "g", "bob"]).await.printed(), "old  null\n");
+    at(&server, &with("set", r#"{"new_value":1}"#)).await.printed();
+    assert_eq!(at(&server, &["delete", "s", "g", "alice"]).await.printed(), "old  {\"new_value\": 1}\n");
     let nothing = at(&server, &["list", "s", "none"]).await;
     assert!(nothing.code == 0 && nothing.stdout.is_empty() && nothing.stderr.contains("`weir streams`"), "{}", nothing.stderr);
 }

@@ -107,5 +107,7 @@ async fn top_prints_what_the_console_shows() {
     let refused = weir(&["top", "--url", &url]).await.refused();
     assert!(refused.contains("--json"), "{refused}");
     let away = weir(&["top", "--json", "--url", "http://127.0.0.1:1"]).await.json_error();
-    assert!(away.1.contains("--url"), "{away:?}");
+    assert!(away.1.contains("--url") && away.1.contains("http://127.0.0.1:1"), "{away:?}");
+    let miswritten = weir(&["top", "--json", "--url", "127.0.0.1:9464"]).await.json_error();
+    assert!(miswritten.1.contains("write http://HOST:PORT"), "{miswritten:?}");
 }
