@@ -198,7 +198,7 @@ pub(super) const METRICS: &[Metric] = &[
     counter(
         "weir_trigger_events_dropped_total",
         "",
-        "Events that were dropped because too many waited for their trigger, or because it ended.",
+        "Events whose handler was not called: too many waited for their trigger, it ended, or nobody served the function.",
         |now, out| {
             out.one(now.events_dropped);
         },

@@ -153,8 +153,8 @@ impl Triggers {
 
     /// A handler, or a condition, has failed.
     fn failed(&mut self, binding: &Binding, asked: bool, error: &CallError, ctx: &mut Context<Self>) {
-        if error.code == error::OVERLOADED {
-            // It was not called at all: whoever else calls its worker was faster.
+        if [error::FUNCTION_NOT_FOUND, error::OVERLOADED, error::CHANNEL_SEND_FAILED].contains(&&*error.code) {
+            // It was not called at all. A worker that goes has its functions taken back before the dispatcher hears that the trigger has ended.
             self.registry.metrics.dispatched.dropped.add(1);
         }
         let function = if asked { binding.kind.condition().unwrap_or_default() } else { &binding.function_id };

@@ -238,3 +238,13 @@ async fn joins_wait_while_more_leaves_do_than_there_were_subscriptions() {
     until(|| !held_up("s")).await;
     until(|| count(&hung) == queue::WINDOW + queue::WAITING + 101).await;
 }
+
+#[actix_rt::test]
+async fn events_for_a_function_that_nobody_serves_count_as_dropped() {
+    let (registry, dispatcher) = start(10);
+    bind(&registry, "stream:leave", "nobody", &json!({}));
+    for _ in 0..300 {
+        dispatcher.send(Left(membership("s"), Reason::Left)).await.unwrap();
+    }
+    until(|| registry.metrics.snapshot().events_dropped == 300).await;
+}
