@@ -87,7 +87,7 @@ fn parse(text: &str) -> anyhow::Result<Url> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn configured(text: &str) -> anyhow::Result<Endpoint> {

@@ -39,7 +39,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, ResponseF
 use crate::adapter::{Adapter, AdapterError, Read};
 use crate::change::Snapshot;
 use crate::error::{self, CallError};
-use crate::functions::{Registry, ReplyTo};
+use crate::functions::Registry;
 use crate::group::Feed;
 use crate::guardian::Sentinel;
 use crate::hash::HashMap;

@@ -7,6 +7,7 @@ use super::*;
 use crate::adapter::memory::Memory;
 use crate::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
 use crate::ids::{GroupKey, ItemKey, Name};
+use crate::json::Json;
 use crate::session::peer::{Peer, World, until};
 use crate::settings::{Settings, WorkerSettings};
 
