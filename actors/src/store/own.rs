@@ -138,13 +138,13 @@ impl Own {
         let recorded = match committed {
             Ok(recorded) => {
                 match stores {
-                    Some(Ok(())) => self.goes_on(),
+                    Some(Ok(())) if writes => self.goes_on(),
                     Some(Err((error, calls))) => {
                         self.metrics.committed.failed.add(1);
                         self.complain(&error, calls);
                     }
                     // What needs next to no room says nothing of whether there is some.
-                    None => {}
+                    Some(Ok(())) | None => {}
                 }
                 publish::deliver(batch.into_iter().map(|(reply, outcome, function)| {
                     ended.count(function, &outcome);

@@ -73,13 +73,13 @@ async fn limits_of_workers_are_counted() {
 
 #[tokio::test]
 async fn limits_of_what_is_stored_are_counted() {
-    let keys = json!({"max_value_bytes": 20, "max_streams": 1, "max_name_bytes": 20});
+    let keys = json!({"max_value_bytes": 1024, "max_streams": 1, "max_name_bytes": 20});
     let server = Server::configured(keys, json!({"max_functions": 1}));
     let worker = Worker::open(&server).await;
     worker.set("s", "g", "i", json!({"n": 1})).await;
     let item = |stream: &str, data: serde_json::Value| json!({"stream_name": stream, "group_id": "g", "item_id": "i", "data": data});
-    assert_eq!(worker.error("stream::set", item("s", json!("x".repeat(21)))).await.0, "deserialization_error");
-    let grow = json!([{"type": "set", "path": "text", "value": "x".repeat(20)}]);
+    assert_eq!(worker.error("stream::set", item("s", json!("x".repeat(1_023)))).await.0, "deserialization_error");
+    let grow = json!([{"type": "set", "path": "text", "value": "x".repeat(1_020)}]);
     let update = json!({"stream_name": "s", "group_id": "g", "item_id": "i", "ops": grow});
     assert_eq!(worker.error("stream::update", update).await.0, "STREAM_UPDATE_ERROR");
     assert_eq!(worker.error("stream::set", item("another", json!(1))).await.0, "STREAM_SET_ERROR");

@@ -34,7 +34,7 @@ async fn server_that_is_not_ready_says_why_and_is_alive() {
     redis.kill();
     until("a server that is not ready", async || weir(&["health", "--url", &url]).await.code == 1).await;
     let ended = weir(&["health", "--url", &url]).await;
-    assert!(ended.stdout.starts_with("not ready: ") && ended.stdout.contains("Redis"), "{}", ended.stdout);
+    assert!(ended.stdout.starts_with("not ready: ") && ended.stdout.contains("redis"), "{}", ended.stdout);
     assert_eq!(weir(&["health", "--live", "--url", &url]).await.code, 0);
 }
 
