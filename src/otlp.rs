@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
 use weir_actors::spans::{Span, Spans};
@@ -52,6 +52,12 @@ pub(crate) fn check(config: &AdminConfig) -> anyhow::Result<()> {
     }
 }
 
+/// How spans are written. The exporter's own default would be JSON, everybody's is protobuf.
+fn protocol(environment: impl Fn(&str) -> Option<String>) -> Protocol {
+    let named = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"].into_iter().find_map(environment);
+    if named.is_some_and(|name| name.trim() == "http/json") { Protocol::HttpJson } else { Protocol::HttpBinary }
+}
+
 /// Where spans are to be sent; `None` where they are not.
 ///
 /// # Errors
@@ -72,7 +78,8 @@ impl Collector {
     fn at(endpoint: Endpoint) -> anyhow::Result<Self> {
         // The HTTP client has none of its own; another may have been installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut exporter = SpanExporter::builder().with_http().with_endpoint(endpoint.to_string()).build()?;
+        let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint.to_string());
+        let mut exporter = exporter.with_protocol(protocol(|name| std::env::var(name).ok())).build()?;
         let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let mut resource = Resource::builder().with_attribute(version);
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
@@ -162,7 +169,8 @@ fn export(runtime: &tokio::runtime::Runtime, collector: &Collector, (spans, all)
     }
     batch.extend(spans.try_iter().take(WAITING));
     if !batch.is_empty() {
+        let sent = async { tokio::time::timeout(LAST, collector.send(batch, all, &mut complained)).await };
         // The log has been told of a collector that takes nothing.
-        drop(runtime.block_on(tokio::time::timeout(LAST, collector.send(batch, all, &mut complained))));
+        drop(runtime.block_on(sent));
     }
 }

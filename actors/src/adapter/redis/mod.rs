@@ -52,9 +52,9 @@ pub use self::error::RedisError;
 pub use self::examine::{Examined, examine};
 #[doc(hidden)]
 pub use self::feed::{Feed, FeedItem};
-#[doc(hidden)]
 #[cfg(test)]
 pub(crate) use self::mesh::Out;
+#[doc(hidden)]
 pub use self::mesh::{Mesh, MeshFeed, MeshItem};
 pub use self::options::RedisOptions;
 
