@@ -1,9 +1,10 @@
 //! Export of spans by OTLP over HTTP to a collector, by OpenTelemetry's own exporter: retries, TLS, compression and the variables it reads
 //! (`OTEL_EXPORTER_OTLP_HEADERS`, `…_TIMEOUT`, `…_PROTOCOL`, `…_COMPRESSION`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`) are its own.
 //!
-//! `endpoint` is where spans go, `data` what they are made of. A thread of its own sends them; what a collector does not take in time is dropped
+//! `endpoint` is where spans go, `client` what they are sent by, `data` what they are made of. A thread of its own sends them; what a collector does not take in time is dropped
 //! and counted.
 
+mod client;
 mod data;
 mod endpoint;
 
@@ -14,12 +15,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
 use weir_actors::spans::{Span, Spans};
 
 use crate::config::AdminConfig;
+use client::{Client, Reason};
 pub(crate) use endpoint::{Endpoint, Source};
 
 /// Spans that may wait to be sent.
@@ -39,6 +41,8 @@ const COMPLAINT: Duration = Duration::from_secs(60);
 pub(crate) struct Collector {
     endpoint: Endpoint,
     exporter: SpanExporter,
+    /// Why it was not reached.
+    reason: Reason,
 }
 
 /// Looks at the configuration as [`collector`] does, without asking anybody.
@@ -78,15 +82,17 @@ impl Collector {
     fn at(endpoint: Endpoint) -> anyhow::Result<Self> {
         // The HTTP client has none of its own; another may have been installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let exporter = SpanExporter::builder().with_http().with_endpoint(endpoint.to_string());
-        let mut exporter = exporter.with_protocol(protocol(|name| std::env::var(name).ok())).build()?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let (client, reason) = Client::new(environment)?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(client).with_endpoint(endpoint.to_string());
+        let mut exporter = exporter.with_protocol(protocol(environment)).build()?;
         let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let mut resource = Resource::builder().with_attribute(version);
         if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
             resource = resource.with_service_name("weir");
         }
         exporter.set_resource(&resource.build());
-        Ok(Self { endpoint, exporter })
+        Ok(Self { endpoint, exporter, reason })
     }
 
     /// Sends these spans of `all`; `complained` is when the log was last told that it takes none.
@@ -96,8 +102,8 @@ impl Collector {
         let Err(error) = self.exporter.export(spans).await else { return };
         all.lost(count as u64);
         if complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-            let endpoint = &self.endpoint;
-            tracing::warn!(%endpoint, %error, spans = count, "a collector does not take spans; they are dropped");
+            let (endpoint, error) = (&self.endpoint, self.reason.lock().take().unwrap_or_else(|| error.to_string()));
+            tracing::warn!(%endpoint, error, spans = count, "a collector does not take spans; they are dropped");
             *complained = Some(Instant::now());
         }
     }

@@ -1,6 +1,7 @@
 //! Spans that continue the traces of workers, received as a collector does.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::admin::scrape::shows;
+use crate::certificates::certificates;
 use crate::server::{Server, on_redis, until};
 use crate::worker::{Worker, key};
 
@@ -210,6 +212,29 @@ async fn collector_that_is_not_there_costs_a_line_of_the_log() {
         shows(&server, &[("weir_spans_dropped_total", 1.0)]).await;
     }
     caller.reply(&call).await;
+}
+
+#[tokio::test]
+async fn collector_behind_tls_is_believed_by_its_authority() {
+    if on_redis() {
+        // Redis commits.
+        return;
+    }
+    let folder = certificates();
+    let file = |name: &str| folder.path().join(name);
+    // It takes no spans, and says so over TLS.
+    let stranger = Server::with(json!({"tls": {"cert": file("crt"), "key": file("key")}}));
+    let port = stranger.streams().rsplit(':').next().unwrap();
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", OsString::from(format!("https://localhost:{port}")));
+    for (authority, said) in [("ca.crt", "404"), ("none", "certificate")] {
+        let server = Server::in_environment(&[endpoint.clone(), ("SSL_CERT_FILE", file(authority).into())]);
+        Worker::open(&server).await.reply(&set(Some(traceparent("01")))).await;
+        server.logged("a collector does not take spans").await;
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("a collector does not take spans")).unwrap();
+        eprintln!("{line}");
+        assert!(line.contains(said), "{line}");
+    }
 }
 
 #[tokio::test]
