@@ -67,7 +67,7 @@ async fn values_are_stored_updated_and_removed() {
     let applied = redis.update(1, &key, update_ops(r#"[{"type":"increment","path":"","by":3}]"#), MAX).await.unwrap();
     assert_eq!((applied.old, applied.new, applied.errors), (Some(json("2")), Some(json("5")), None));
     let refused = redis.update(1, &key, update_ops(r#"[{"type":"set","path":"","value":"too long"}]"#), 4).await;
-    assert!(matches!(refused, Err(AdapterError::Failed(text)) if text.contains("max_value_bytes")));
+    assert!(matches!(refused, Err(AdapterError::TooLarge(text)) if text.contains("max_value_bytes")));
     assert_eq!(redis.delete(1, &key).await.unwrap().old, Some(json("5")));
     assert_eq!(redis.get(1, &key).await.unwrap(), None);
     assert!(all(&redis).await.is_empty());

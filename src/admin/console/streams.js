@@ -251,7 +251,7 @@ function openGroup(pane, stream, name, item) {
     row.cells[0].append(make('time', { title: exactText(at) }, clockText(at)))
     row.cells[1].append(make('span.tag', { 'data-type': type }, plain(type)))
     row.cells[2].append(id === null ? make('span.muted', {}, type === 'state' ? 'all' : 'group') : nameOf(id))
-    row.cells[3].append(type === 'state' ? `${countText(value.items.length)} items` : preview(type === 'event' ? value.event.event : value.event.data))
+    row.cells[3].append(type === 'state' ? `${countText(value.items.length)} item${value.items.length === 1 ? '' : 's'}` : preview(type === 'event' ? value.event.event : value.event.data))
     return row
   }
 
