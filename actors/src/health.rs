@@ -55,6 +55,12 @@ impl Health {
         self.closed.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it has come to that.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
     /// Where it stands whether an actor has died; later calls change nothing.
     pub fn set_failure(&self, failure: Failure) {
         drop(self.failure.set(failure));

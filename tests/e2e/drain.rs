@@ -87,7 +87,11 @@ async fn writes_under_way_are_answered_or_not_stored() {
     });
     let stop = async {
         until("some writes", async || answered.load(Ordering::Relaxed) > 1_000).await;
+        // So that there are some under way when it is told.
+        redis.signal("STOP");
         server.signal("TERM");
+        server.logged("closing").await;
+        redis.signal("CONT");
     };
     within("end of the connection", futures_util::future::join(futures_util::future::join_all(callers), stop)).await;
     assert_eq!(redis.cli(&["HLEN", "stream:s:g"]), answered.into_inner().to_string());

@@ -69,7 +69,10 @@ impl Subscribers {
         for outbox in self.open.drain(self.open.len().saturating_sub(self.step)..) {
             outbox.restart(come_back());
         }
-        ctx.run_later(TICK, Self::close_some);
+        // A timer keeps an actor that nobody knows any more: it must not outlive its system on a thread of the host.
+        if !self.local.registry.health.is_closed() {
+            ctx.run_later(TICK, Self::close_some);
+        }
     }
 }
 

@@ -75,7 +75,9 @@ fn runs(server: &Server) -> u64 {
 
 #[tokio::test]
 async fn what_a_caller_does_is_seen_in_its_order_although_its_updates_lose() {
+    // So many rounds at least, and until so many updates have lost, which is up to the machine.
     const ROUNDS: u64 = 100;
+    const LOST: u64 = 10;
     let server = Server::start(&[]);
     let (redis, mut feed) = server.connect().await;
     let [x, y] = ["x", "y"].map(|item| ItemKey::new("s", "g", item));
@@ -90,9 +92,11 @@ async fn what_a_caller_does_is_seen_in_its_order_although_its_updates_lose() {
     });
     let add = || update_ops(r#"[{"type":"increment","path":"","by":1}]"#);
     let deadline = Instant::now() + DEADLINE;
-    for n in 0..ROUNDS {
+    let mut rounds = 0;
+    while rounds < ROUNDS || runs(&server) - before - rounds * 6 < LOST {
         assert!(Instant::now() < deadline);
-        let set = json(&n.to_string());
+        let set = json(&rounds.to_string());
+        rounds += 1;
         let updated = redis.update(7, &x, add(), 100);
         drop(redis.set(7, &y, set.clone()));
         let own = redis.get(7, &y);
@@ -105,10 +109,8 @@ async fn what_a_caller_does_is_seen_in_its_order_although_its_updates_lose() {
         last.await.unwrap();
     }
     drop(busy);
-    let lost = runs(&server) - before - ROUNDS * 6;
-    assert!(lost > ROUNDS / 10, "updates lost {lost} times");
     let mut seen = Vec::new();
-    while seen.len() < usize::try_from(ROUNDS * 6).unwrap() {
+    while seen.len() < usize::try_from(rounds * 6).unwrap() {
         let Some(FeedItem::Change(change)) = tokio::time::timeout(DEADLINE, feed.next()).await.unwrap() else { panic!() };
         let item = change.item.map(|item| item.as_str().to_owned()).unwrap_or_default();
         seen.push(format!("{item} {}", change.body.kind().as_str()));
