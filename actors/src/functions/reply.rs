@@ -118,6 +118,7 @@ impl ReplyTo {
     }
 
     /// Counts a result that is on its way as unread, so that the next one finds it so.
+    #[cfg(feature = "redis")]
     pub(crate) fn count(&mut self, outcome: &Outcome) {
         if let Self::Worker(caller) = self {
             caller.worker.unread.add(outcome);

@@ -19,11 +19,20 @@ pub mod worker;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actix::{Actor, AsyncContext, Context, Handler, StreamHandler};
 use bytes::Bytes;
+use futures_util::Stream;
 use parking_lot::Mutex;
+
+use crate::ids::SocketId;
+use crate::metrics::peer::Counted;
+use outbox::{OutboxRef, Shut};
+use socket::Socket;
+use transport::Transport;
 
 /// How much of what a peer has made up is logged.
 const LOGGED_BYTES: usize = 200;
@@ -40,6 +49,30 @@ fn clip(text: &str, bytes: usize) -> &str {
 /// A piece of the byte stream that follows the handshake; the stream ends where the peer closes its side.
 #[derive(Debug)]
 pub struct Chunk(pub Bytes);
+
+/// Starts a session on this thread, with what comes over its connection; what it sends is put in the outbox. The limits are those of a message, and of
+/// what may wait to be sent, in bytes.
+pub fn start<A>(
+    incoming: impl Stream<Item = Chunk> + 'static,
+    transport: Option<Rc<Transport>>,
+    (max_message_bytes, outbox_bytes): (usize, usize),
+    counted: Counted,
+    session: impl FnOnce(Socket, &mut Context<A>) -> A,
+) -> OutboxRef
+where
+    A: Actor<Context = Context<A>> + StreamHandler<Chunk> + Handler<Shut>,
+{
+    let id = SocketId::next();
+    let mut outbox = None;
+    A::create(|ctx| {
+        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient(), transport, &counted);
+        outbox = Some(mine.clone());
+        ctx.add_stream(incoming);
+        session(Socket::new(id, mine, max_message_bytes, counted), ctx)
+    });
+    // `create` runs its closure before it returns.
+    outbox.unwrap_or_else(OutboxRef::ended)
+}
 
 /// The connections of a port.
 #[derive(Debug, Default)]

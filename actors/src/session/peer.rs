@@ -28,7 +28,6 @@ use crate::frame::Opcode;
 use crate::functions::Worker;
 use crate::functions::unread::Unread;
 use crate::group::local::Local;
-use crate::ids::SocketId;
 use crate::metrics::peer::{Counted, Peer as Kind};
 use crate::settings::Settings;
 use crate::system::System;
@@ -102,12 +101,7 @@ impl World {
 }
 
 impl Peer {
-    fn start<A>(
-        (message, outbox): (usize, usize),
-        counted: Counted,
-        gate: &Rc<Gate>,
-        session: impl FnOnce(Socket, &mut Context<A>) -> A,
-    ) -> Self
+    fn start<A>(limits: (usize, usize), counted: Counted, gate: &Rc<Gate>, session: impl FnOnce(Socket, &mut Context<A>) -> A) -> Self
     where
         A: Actor<Context = Context<A>> + StreamHandler<Chunk> + Handler<Shut>,
     {
@@ -115,15 +109,7 @@ impl Peer {
         let taken = Rc::<Cell<usize>>::default();
         let count = taken.clone();
         let incoming = gate.before(stream::poll_fn(move |cx| incoming.poll_recv(cx)).inspect(move |_| count.set(count.get() + 1)));
-        let id = SocketId::next();
-        let mut mine = None;
-        A::create(|ctx| {
-            let outbox = OutboxRef::new(id, outbox, ctx.address().recipient(), None, &counted);
-            mine = Some(outbox.clone());
-            ctx.add_stream(incoming);
-            session(Socket::new(id, outbox, message, counted), ctx)
-        });
-        let outbox = mine.expect("made by then");
+        let outbox = super::start(incoming, None, limits, counted, session);
         Self { chunks, taken, body: Body::new(outbox.clone(), None), outbox, bytes: Vec::new() }
     }
 

@@ -1,12 +1,13 @@
 //! A client on the stream port.
 //!
 //! - *Owns* its socket and its subscriptions; holds the context that the auth function gave it.
-//! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Question`]s from workers and operators.
+//! - *Receives* bytes off the socket ([`Chunk`]), [`Shut`] from the outbox, and [`Question`](super::subscribers::Question)s from workers and operators.
 //! - *Sends* `Subscribe`, `Unsubscribe` and `Gone` to groups of its arbiter, `Admit` and `Left` to the trigger dispatcher.
 //! - *Bounded by* `max_message_bytes` in, `outbox_bytes` out, `max_subscriptions` and `max_joins_per_second`.
 
 mod authorisation;
 mod ending;
+mod questions;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,10 @@ use authorisation::Authorisation;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::clients::{Client, ClientSubscription};
 use super::outbox::Shut;
 use super::pace::Pace;
 use super::socket::{Data, LINGER, Liveness, Socket};
-use super::subscribers::{Question, come_back};
+use super::subscribers::come_back;
 use super::tally::Tally;
 use super::{Chunk, LOGGED_BYTES, clip};
 use crate::auth::{AuthInput, Grant};
@@ -297,29 +297,6 @@ impl SubscriberSession {
         }
     }
 
-    /// What those who operate the system see of the client.
-    fn describe(&mut self) -> Client {
-        let silence = self.socket.silence();
-        let outbox = &self.socket.outbox;
-        let subscriptions = self.subscriptions.values().map(|Subscription { membership, state }| ClientSubscription {
-            id: membership.subscription_id.clone(),
-            stream: membership.group.stream().to_owned(),
-            group: membership.group.group().to_owned(),
-            item: membership.item.as_ref().map(|item| item.as_str().to_owned()),
-            joining: matches!(state, State::Joining(_)),
-        });
-        Client {
-            silent_ms: u64::try_from(silence.as_millis()).unwrap_or(u64::MAX),
-            context: self.context.clone(),
-            queued_bytes: outbox.queued_bytes(),
-            lagging: outbox.is_lagging(),
-            resyncs: outbox.overflows(),
-            subscriptions: subscriptions.collect(),
-            subscribed: self.subscriptions.len(),
-            ..Client::new(self.socket.id.get(), self.address, self.connected_at)
-        }
-    }
-
     fn dispatcher(&self) -> Option<&Addr<Triggers>> {
         self.local.registry.dispatcher()
     }
@@ -371,24 +348,6 @@ impl StreamHandler<Chunk> for SubscriberSession {
     fn finished(&mut self, ctx: &mut Self::Context) {
         self.socket.outbox.end();
         ctx.stop();
-    }
-}
-
-impl Handler<Question> for SubscriberSession {
-    type Result = ();
-
-    fn handle(&mut self, question: Question, ctx: &mut Self::Context) {
-        let inquiry = match question {
-            Question::Disconnect(inquiry) => inquiry,
-            Question::Describe(listing) => return listing.add(self.describe()),
-        };
-        let joined = self.subscriptions.values().map(|subscription| &subscription.membership).chain(&self.waiting);
-        if !self.socket.is_closing() && inquiry.is_about(self.context.as_ref(), joined) {
-            tracing::info!(session = %self.socket.id, "disconnected by a worker");
-            inquiry.count();
-            self.socket.close_saying(CloseCode::Disconnected, inquiry.reason());
-            self.linger(ctx);
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::BufMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use super::function::{FUNCTIONS, Function};
 use crate::error::CallError;
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::{Json, MAX_DEPTH, is_too_deep, object, present, text};
@@ -13,60 +14,6 @@ use crate::metrics::limit::Limit;
 use crate::ops::{self, UpdateOp};
 use crate::settings::Settings;
 use crate::wire::{self, put_string};
-
-/// The function ids that the store serves, in the order of product.md.
-pub const FUNCTIONS: [&str; 8] = [
-    "stream::set",
-    "stream::get",
-    "stream::delete",
-    "stream::list",
-    "stream::list_groups",
-    "stream::list_all",
-    "stream::send",
-    "stream::update",
-];
-
-/// The codes of a failure of the backend, in the same order.
-const ERROR_CODES: [&str; FUNCTIONS.len()] = [
-    "STREAM_SET_ERROR",
-    "STREAM_GET_ERROR",
-    "STREAM_DELETE_ERROR",
-    "STREAM_GET_GROUP_ERROR",
-    "STREAM_LIST_GROUPS_ERROR",
-    "STREAM_LIST_ALL_ERROR",
-    "STREAM_SEND_ERROR",
-    "STREAM_UPDATE_ERROR",
-];
-
-/// One of [`FUNCTIONS`], by its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Function(u8);
-
-impl Function {
-    /// The one of that id.
-    #[must_use]
-    pub fn of(id: &str) -> Option<Self> {
-        FUNCTIONS.into_iter().zip(0..).find_map(|(known, place)| (known == id).then_some(Self(place)))
-    }
-
-    /// Its place.
-    #[must_use]
-    pub fn place(self) -> usize {
-        usize::from(self.0)
-    }
-
-    /// Its id.
-    #[must_use]
-    pub fn id(self) -> &'static str {
-        FUNCTIONS[self.place()]
-    }
-
-    /// The code of a failure of the backend in it.
-    #[must_use]
-    pub fn error_code(self) -> &'static str {
-        ERROR_CODES[self.place()]
-    }
-}
 
 /// One call of a stream function.
 #[derive(Debug)]
@@ -384,83 +331,4 @@ impl Limits {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn read(function: &str, data: &str) -> Result<Op, CallError> {
-        parse(function, data.as_bytes(), &Settings::default()).unwrap()
-    }
-
-    #[test]
-    fn every_missing_key_is_named() {
-        let full =
-            [("stream_name", "\"s\""), ("group_id", "\"g\""), ("item_id", "\"i\""), ("data", "null"), ("type", "\"t\""), ("ops", "[]")];
-        let needs = [
-            ("stream::set", &["stream_name", "group_id", "item_id", "data"][..]),
-            ("stream::get", &["stream_name", "group_id", "item_id"]),
-            ("stream::delete", &["stream_name", "group_id", "item_id"]),
-            ("stream::list", &["stream_name", "group_id"]),
-            ("stream::list_groups", &["stream_name"]),
-            ("stream::send", &["stream_name", "group_id", "type", "data"]),
-            ("stream::update", &["stream_name", "group_id", "item_id", "ops"]),
-        ];
-        for (function, keys) in needs {
-            for left_out in keys {
-                let fields: Vec<_> =
-                    full.iter().filter(|(key, _)| key != left_out).map(|(key, value)| format!("\"{key}\":{value}")).collect();
-                let error = read(function, &format!("{{{}}}", fields.join(","))).unwrap_err();
-                assert_eq!(error.code, "deserialization_error");
-                assert!(error.message.contains(left_out) && error.message.starts_with(function), "{error}");
-            }
-            let fields: Vec<_> = full.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-            assert!(read(function, &format!("{{{}}}", fields.join(","))).is_ok());
-        }
-    }
-
-    #[test]
-    fn wrong_types_and_payloads_that_are_no_object_are_refused() {
-        for data in ["null", "[]", "\"x\"", "7", "", "[\"s\",\"g\",\"i\",1]", r#"{"stream_name":1,"group_id":"g","item_id":"i","data":1}"#]
-        {
-            assert_eq!(read("stream::set", data).unwrap_err().code, "deserialization_error", "{data}");
-        }
-    }
-
-    #[test]
-    fn null_data_is_data_and_list_all_takes_anything() {
-        let op = read("stream::set", r#"{"stream_name":"","group_id":"","item_id":"","data":null,"_caller_worker_id":"x"}"#).unwrap();
-        assert!(matches!(op, Op::Set { data, .. } if data.is_null()));
-        for data in ["null", "{}", ""] {
-            assert!(matches!(read("stream::list_all", data).unwrap(), Op::ListAll));
-        }
-    }
-
-    #[test]
-    fn input_of_a_call_parses_to_the_same_call() {
-        for (function, data) in [
-            ("stream::set", r#"{"stream_name":"s\"","group_id":"","item_id":"é","data":{"a":1e400}}"#),
-            ("stream::get", r#"{"stream_name":"s","group_id":"g","item_id":"i"}"#),
-            ("stream::delete", r#"{"stream_name":"s","group_id":"g","item_id":"i"}"#),
-            ("stream::update", r#"{"stream_name":"s","group_id":"g","item_id":"i","ops":[{"type":"remove","path":"a"}]}"#),
-            ("stream::send", r#"{"stream_name":"s","group_id":"g","id":"i","type":"t","data":null}"#),
-            ("stream::send", r#"{"stream_name":"s","group_id":"g","type":"t","data":[]}"#),
-            ("stream::list", r#"{"stream_name":"s","group_id":"g"}"#),
-            ("stream::list_groups", r#"{"stream_name":"s"}"#),
-            ("stream::list_all", "{}"),
-        ] {
-            let op = read(function, data).unwrap();
-            assert_eq!(std::str::from_utf8(op.to_input().as_bytes()).unwrap(), data);
-            assert_eq!(op.function(), function);
-        }
-    }
-
-    #[test]
-    fn names_and_values_over_the_limit_are_refused_with_the_limit() {
-        let long = "x".repeat(513);
-        let error = read("stream::get", &format!(r#"{{"stream_name":"{long}","group_id":"g","item_id":"i"}}"#)).unwrap_err();
-        assert!(error.message.contains("512"), "{error}");
-        let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
-        let error = read("stream::set", &format!(r#"{{"stream_name":"s","group_id":"g","item_id":"i","data":{deep}}}"#)).unwrap_err();
-        assert!(error.message.contains("nested"), "{error}");
-    }
-}
+mod tests;

@@ -7,18 +7,17 @@ mod tests;
 
 use std::collections::hash_map::Entry;
 
-use crate::adapter::{Adapter, AdapterError, Head, Items, Read, Streams, Write};
+use crate::adapter::{Adapter, AdapterError, Head, Read, Write};
 use crate::change::{Kind, Position, Snapshot};
 use crate::clock::{Clock, Millis};
 use crate::error::{CallError, Output};
 use crate::hash::{HashMap, HashSet};
 use crate::ids::{GroupKey, ItemKey, Name};
 use crate::json::Json;
-use crate::metrics::limit::Limit;
-use crate::ops;
 
 use super::failure;
 use super::input::Op;
+use super::output;
 
 /// Heads of groups that nobody watches are forgotten when more than this many are held; see [`Ledger::forget`].
 const HEADS_KEPT: usize = 100_000;
@@ -185,7 +184,7 @@ impl Ledger {
             }
             Op::Update { key, ops, .. } => {
                 let old = self.get(&key).map_err(failed)?;
-                let (new, errors) = updated(old.as_ref(), &ops, self.max_value_bytes)?;
+                let (new, errors) = output::updated(old.as_ref(), &ops, self.max_value_bytes)?;
                 self.put(key, old.clone(), new.clone()).map_err(failed)?;
                 Ok(Output::Written { old, new: Some(new), errors })
             }
@@ -205,9 +204,9 @@ impl Ledger {
     /// Where the backend cannot be read.
     pub fn list(&mut self, op: &Op) -> Result<Read<Output>, AdapterError> {
         Ok(match op {
-            Op::List { group } => self.adapter.list(group)?.map(list_output),
-            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str())?.map(groups_output),
-            _ => self.adapter.list_all()?.map(streams_output),
+            Op::List { group } => self.adapter.list(group)?.map(output::list),
+            Op::ListGroups { stream } => self.adapter.list_groups(stream.as_str())?.map(output::groups),
+            _ => self.adapter.list_all()?.map(output::streams),
         })
     }
 
@@ -396,65 +395,4 @@ impl Ledger {
         });
         self.forget_above = HEADS_KEPT.max(2 * self.groups.len());
     }
-}
-
-/// The result of update operations on a value, and their errors if any failed.
-///
-/// # Errors
-/// `STREAM_UPDATE_ERROR` where the value cannot be read as a tree or would grow past the limit.
-pub fn updated(old: Option<&Json>, ops: &[ops::UpdateOp], max_value_bytes: usize) -> Result<(Json, Option<Json>), CallError> {
-    let error = |text: String| CallError::new("STREAM_UPDATE_ERROR", text);
-    let current = match old {
-        None => None,
-        Some(json) => Some(json.to_value().ok_or_else(|| {
-            error(
-                "the stored value is nested too deeply, or holds a lone surrogate or a number that no double can hold; set it anew".into(),
-            )
-        })?),
-    };
-    let updated = ops::apply(current, ops);
-    let new = Json::from_value(&updated.value);
-    if new.as_bytes().len() > max_value_bytes {
-        return Err(error(format!(
-            "the value would have {} bytes; the limit is {} (`max_value_bytes`)",
-            new.as_bytes().len(),
-            max_value_bytes
-        ))
-        .past(Some(Limit::Value)));
-    }
-    if crate::json::is_too_deep(new.as_bytes()) {
-        return Err(error(format!("the value would be nested deeper than {} levels", crate::json::MAX_DEPTH)));
-    }
-    let errors = if updated.errors.is_empty() { None } else { Json::of(&updated.errors) };
-    Ok((new, errors))
-}
-
-/// The result of `stream::list`.
-pub(super) fn list_output(items: Items) -> Output {
-    Output::List(items.into_iter().map(|(_, value)| value).collect())
-}
-
-/// The result of `stream::list_groups`.
-#[expect(clippy::needless_pass_by_value, reason = "what follows a read takes its result")]
-pub(super) fn groups_output(names: Vec<Name>) -> Output {
-    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-    Output::Value(Json::of(&names).unwrap_or(Json::NULL))
-}
-
-/// The result of `stream::list_all`.
-#[expect(clippy::needless_pass_by_value, reason = "what follows a read takes its result")]
-pub(super) fn streams_output(streams: Streams) -> Output {
-    #[derive(serde::Serialize)]
-    struct Stream<'a> {
-        id: &'a str,
-        groups: Vec<&'a str>,
-    }
-    #[derive(serde::Serialize)]
-    struct All<'a> {
-        stream: Vec<Stream<'a>>,
-        count: usize,
-    }
-    let stream: Vec<_> =
-        streams.iter().map(|(id, groups)| Stream { id: id.as_str(), groups: groups.iter().map(Name::as_str).collect() }).collect();
-    Output::Value(Json::of(&All { count: stream.len(), stream }).unwrap_or(Json::NULL))
 }

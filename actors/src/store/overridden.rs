@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 
 use super::input::Op;
 use super::lanes::{Lane, Share, Ticket};
-use super::ledger::{self, Body};
+use super::ledger::Body;
+use super::output;
 use super::overrides::{self, Answered};
 use super::{Keeper, Store, Submit, TakeSnapshot, failure};
 use crate::adapter::{AdapterError, Read};
@@ -333,7 +334,7 @@ async fn update(
         stored.await.map_err(|error| failure(code, &error))
     };
     let limit = registry.settings.stream.max_value_bytes;
-    let updated = old.and_then(|old| Ok((ledger::updated(old.as_ref(), &ops, limit)?, old)));
+    let updated = old.and_then(|old| Ok((output::updated(old.as_ref(), &ops, limit)?, old)));
     let result = match updated {
         Err(error) => Err(error),
         Ok(((new, errors), old)) if overrides.has(Override::Set) => {

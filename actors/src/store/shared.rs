@@ -5,18 +5,21 @@
 //! is away nobody is told so but those who call: a snapshot is asked for again.
 
 mod answers;
+mod watched;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Addr, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Addr, AsyncContext, Context, Handler, Recipient};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use self::answers::Answers;
+use self::watched::{Followed, WatchedFrom, Watching};
 use super::abroad::ABROAD;
 use super::input::{Function, Op};
-use super::ledger::{self, Body};
+use super::ledger::Body;
+use super::output;
 use super::peers::{AWAY, Peers};
 use super::relay::Relayed;
 use super::{Keeper, Store, Submit, TakeSnapshot};
@@ -68,33 +71,6 @@ pub(super) struct Shared {
     missed: u64,
 }
 
-/// Tells one attempt to watch a stream from another.
-type Watching = u64;
-
-/// A stream that is watched, or will be.
-struct Followed {
-    watching: Watching,
-    /// Calls that wait until it is for the first time.
-    waiting: Option<Vec<Submit>>,
-}
-
-/// A stream is watched from now on, or could not be.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct StreamWatched {
-    stream: Box<str>,
-    watching: Watching,
-    result: Result<(), AdapterError>,
-}
-
-/// The changes of a group come from this position on.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct WatchedFrom {
-    group: GroupKey,
-    position: Position,
-}
-
 impl Shared {
     /// A keeper whose answers are handed out on the present arbiter.
     fn new(redis: Redis, registry: &Registry, met: oneshot::Sender<()>, [answers, mesh_sentinel]: [Sentinel; 2]) -> Self {
@@ -134,9 +110,9 @@ impl Shared {
                 answers.add(reply, function, size, redis.event(by, &group, item, &name, data), |()| Output::Value(Json::NULL));
             }
             Op::Get { key } => answers.read(reply, function, redis.get(by, &key), |value| value.map_or(Output::Absent, Output::Value)),
-            Op::List { group } => answers.list(reply, function, redis.list(by, &group), ledger::list_output),
-            Op::ListGroups { stream } => answers.list(reply, function, redis.list_groups(stream.as_str()), ledger::groups_output),
-            Op::ListAll => answers.list(reply, function, redis.list_all(), ledger::streams_output),
+            Op::List { group } => answers.list(reply, function, redis.list(by, &group), output::list),
+            Op::ListGroups { stream } => answers.list(reply, function, redis.list_groups(stream.as_str()), output::groups),
+            Op::ListAll => answers.list(reply, function, redis.list_all(), output::streams),
         }
     }
 
@@ -194,14 +170,6 @@ impl Shared {
             ctx.wait(actix::fut::wrap_future(room));
         }
     }
-
-    fn watch_stream(&mut self, stream: Box<str>, store: Addr<Store>) -> Watching {
-        self.watchings += 1;
-        let (watching, watched) = (self.watchings, self.redis.watch_stream(&stream));
-        actix::spawn(async move { store.do_send(StreamWatched { result: watched.await, stream, watching }) });
-        watching
-    }
-
     /// The changes of a group have come up to `position`, or begin there.
     fn advance(&mut self, group: &GroupKey, position: Position) {
         match self.groups.get_mut(group) {
@@ -319,30 +287,6 @@ impl Store {
         }
     }
 
-    /// A trigger of the stream has come or gone.
-    pub(super) fn follow(&mut self, stream: &str, ctx: &mut Context<Self>) {
-        let Keeper::Shared(shared) = &mut self.keeper else { return };
-        match (self.interest.has_trigger(stream), shared.streams.contains_key(stream)) {
-            (true, false) => {
-                let watching = shared.watch_stream(stream.into(), ctx.address());
-                shared.streams.insert(stream.into(), Followed { watching, waiting: Some(Vec::new()) });
-            }
-            (false, true) => {
-                shared.redis.unwatch_stream(stream);
-                let waiting = shared.streams.remove(stream).and_then(|followed| followed.waiting);
-                self.go_on(waiting, ctx);
-            }
-            _ => {}
-        }
-    }
-
-    /// Carries out what has waited.
-    fn go_on(&mut self, waiting: Option<Vec<Submit>>, ctx: &mut Context<Self>) {
-        for submit in waiting.into_iter().flatten() {
-            self.submitted(submit, ctx);
-        }
-    }
-
     /// Hands out the snapshots that were ahead of the changes and are not any more.
     fn hand_out_early(&mut self) {
         let Keeper::Shared(shared) = &mut self.keeper else { return };
@@ -405,41 +349,5 @@ impl Handler<Relayed> for Store {
         }
         self.publish(changes, ctx);
         self.hand_out_early();
-    }
-}
-
-impl Handler<WatchedFrom> for Store {
-    type Result = ();
-
-    fn handle(&mut self, WatchedFrom { group, position }: WatchedFrom, _: &mut Self::Context) {
-        if self.interest.is_watched(&group)
-            && let Keeper::Shared(shared) = &mut self.keeper
-        {
-            shared.advance(&group, position);
-        }
-        self.hand_out_early();
-    }
-}
-
-impl Handler<StreamWatched> for Store {
-    type Result = ();
-
-    fn handle(&mut self, StreamWatched { stream, watching, result }: StreamWatched, ctx: &mut Self::Context) {
-        let Keeper::Shared(shared) = &mut self.keeper else { return };
-        let Some(followed) = shared.streams.get_mut(&stream).filter(|followed| followed.watching == watching) else { return };
-        let waiting = followed.waiting.take();
-        if let Err(error) = result {
-            if waiting.is_some() {
-                tracing::warn!(%stream, %error, "triggers of the stream are told nothing until it can be watched");
-            }
-            ctx.run_later(RETRY, move |store, ctx| {
-                let Keeper::Shared(shared) = &mut store.keeper else { return };
-                if shared.streams.get(&stream).is_some_and(|followed| followed.watching == watching) {
-                    let watching = shared.watch_stream(stream.clone(), ctx.address());
-                    shared.streams.insert(stream, Followed { watching, waiting: None });
-                }
-            });
-        }
-        self.go_on(waiting, ctx);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, StreamHandler};
+use actix::{Addr, AsyncContext, Context};
 use actix_http::RequestHead;
 use actix_http::header::{HeaderName, HeaderValue};
 use actix_http::ws::{HandshakeError, verify_handshake};
@@ -18,17 +18,16 @@ use crate::clock;
 use crate::functions::Worker;
 use crate::functions::unread::Unread;
 use crate::group::local::Local;
-use crate::ids::SocketId;
 use crate::metrics::Metrics;
 use crate::metrics::peer::{Counted, Peer};
 use crate::session::gate::Gate;
-use crate::session::outbox::{OutboxRef, Shut};
+use crate::session::outbox::OutboxRef;
 use crate::session::socket::Socket;
 use crate::session::subscriber::{Entrance, SubscriberSession};
 use crate::session::telemetry::TelemetrySession;
 use crate::session::transport::Transport;
 use crate::session::worker::WorkerSession;
-use crate::session::{Chunk, Permit};
+use crate::session::{Chunk, Permit, start};
 use crate::store::Store;
 
 /// A connection that may come in: what a [`Port`](super::Port) says of a request.
@@ -92,28 +91,6 @@ impl Session {
             }
         }
     }
-}
-
-fn start<A>(
-    incoming: impl Stream<Item = Chunk> + 'static,
-    transport: Option<Rc<Transport>>,
-    (max_message_bytes, outbox_bytes): (usize, usize),
-    counted: Counted,
-    session: impl FnOnce(Socket, &mut Context<A>) -> A,
-) -> OutboxRef
-where
-    A: Actor<Context = Context<A>> + StreamHandler<Chunk> + Handler<Shut>,
-{
-    let id = SocketId::next();
-    let mut outbox = None;
-    A::create(|ctx| {
-        let mine = OutboxRef::new(id, outbox_bytes, ctx.address().recipient(), transport, &counted);
-        outbox = Some(mine.clone());
-        ctx.add_stream(incoming);
-        session(Socket::new(id, mine, max_message_bytes, counted), ctx)
-    });
-    // `create` runs its closure before it returns.
-    outbox.unwrap_or_else(OutboxRef::ended)
 }
 
 /// Says what is wrong with a handshake, if something is.

@@ -9,6 +9,7 @@ mod gaps;
 mod mirror;
 mod nodes;
 mod order;
+mod refusals;
 mod server;
 
 mod speed;

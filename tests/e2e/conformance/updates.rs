@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use weir_actors::json::Json;
-use weir_actors::store::ledger;
+use weir_actors::store::output;
 
 use super::subject::Subject;
 use super::text;
@@ -50,7 +50,7 @@ impl Item<'_> {
         let raw: Box<RawValue> = serde_json::from_str(&ops.to_string()).unwrap();
         let seen = self.held.as_ref().filter(|held| self.subject.keeps.null || held.get() != "null");
         let old = seen.map(|held| Json::copy(held));
-        let (new, errors) = ledger::updated(old.as_ref(), &weir_actors::ops::parse(&raw).unwrap(), LIMIT).unwrap();
+        let (new, errors) = output::updated(old.as_ref(), &weir_actors::ops::parse(&raw).unwrap(), LIMIT).unwrap();
         let mut result = text::parts(self.worker, "stream::update", &self.input(&format!(r#","ops":{ops}"#))).await;
         let owned = |json: &Json| String::from_utf8(json.as_bytes().to_vec()).unwrap();
         self.subject.assert_kept(result["old_value"].get(), old.as_ref().map_or("null", |_| seen.unwrap().get()));

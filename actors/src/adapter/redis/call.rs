@@ -17,7 +17,7 @@ use crate::ids::{GroupKey, Name};
 use crate::json::Json;
 use crate::metrics::limit::Limit;
 use crate::ops::UpdateOp;
-use crate::store::ledger::updated;
+use crate::store::output::updated;
 
 /// Attempts at one update before its caller is told that the item changes too often.
 const ATTEMPTS: u32 = 100;

@@ -163,7 +163,7 @@ fn streams_over_the_limit_are_refused_whether_committed_or_not() {
 fn update_past_the_value_limit_is_refused_and_changes_nothing() {
     let mut ledger = Ledger::new(Box::new(Memory::new()), 16, 1);
     let raw = serde_json::value::to_raw_value(&serde_json::json!([{"type": "set", "path": "a", "value": "0123456789abcdef"}])).unwrap();
-    let op = Op::Update { key: ItemKey::new("s", "g", "a"), ops: ops::parse(&raw).unwrap(), raw: Json::copy(&raw) };
+    let op = Op::Update { key: ItemKey::new("s", "g", "a"), ops: crate::ops::parse(&raw).unwrap(), raw: Json::copy(&raw) };
     assert_eq!(ledger.apply(op).unwrap_err().code, "STREAM_UPDATE_ERROR");
     assert!(ledger.is_clean());
 }
